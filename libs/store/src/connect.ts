@@ -1,0 +1,36 @@
+import postgres from "postgres";
+
+/** A pool of connections. Hot-path statements are written against it by hand; the API wraps it with kysely (decision 0001). */
+export type Sql = postgres.Sql<{}>;
+
+/** The role a process takes on. Its grants are all the process can do, whatever login it connected with (rule K7). */
+export type DatabaseRole = "downbeat_api" | "downbeat_dispatcher" | "downbeat_executor" | "downbeat_migrator";
+
+export interface ConnectOptions {
+  /** `postgres://user:password@host:port/database`. */
+  url: string;
+  /** Taken on by every connection. Absent only for `downbeat migrate`, which creates the roles first. */
+  role?: DatabaseRole;
+  connectionsMax: number;
+  /** Shown in pg_stat_activity. */
+  applicationName: string;
+}
+
+export function connect(options: ConnectOptions): Sql {
+  const { url, role, connectionsMax, applicationName } = options;
+  return postgres(url, {
+    max: connectionsMax,
+    connect_timeout: 5,
+    // The pool's own reconnect wait. The callers back off themselves, so it only has to keep a dead server from being dialled in a tight loop.
+    backoff: () => 0.2,
+    // Schema notices ("already exists, skipping") say nothing to anybody.
+    onnotice: () => {},
+    connection: {
+      application_name: applicationName,
+      ...(role === undefined ? {} : { role }),
+      // A statement that outlives every lease helps nobody; a transaction left open would hold locks against the other dispatchers.
+      statement_timeout: 60_000,
+      idle_in_transaction_session_timeout: 60_000,
+    },
+  });
+}
