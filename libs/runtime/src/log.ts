@@ -6,7 +6,16 @@ export type Log = pino.Logger;
  * Paths that never reach a log line, wherever they stand. A second line of defence: code does not log these on purpose,
  * but an error object of a library may carry a request with its headers.
  */
-const redactedPaths = ["secret", "secrets", "authorization", "password", "headers.authorization", "req.headers.authorization", "*.secret", "*.password"];
+const redactedPaths = [
+  "secret",
+  "secrets",
+  "authorization",
+  "password",
+  "headers.authorization",
+  "req.headers.authorization",
+  "*.secret",
+  "*.password",
+];
 
 /**
  * One JSON object a line on standard output. `role` names the process (`dispatcher`, `executor`, `api`, `cli`).

@@ -3,6 +3,9 @@ import postgres from "postgres";
 /** A pool of connections. Hot-path statements are written against it by hand; the API wraps it with kysely (decision 0001). */
 export type Sql = postgres.Sql<{}>;
 
+/** A connection inside a transaction. */
+export type TransactionSql = postgres.TransactionSql<{}>;
+
 /** The role a process takes on. Its grants are all the process can do, whatever login it connected with (rule K7). */
 export type DatabaseRole = "downbeat_api" | "downbeat_dispatcher" | "downbeat_executor" | "downbeat_migrator";
 

@@ -1,0 +1,23 @@
+import { GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
+import type { QueueClient } from "./client.ts";
+
+/** Approximate, as SQS says itself. */
+export interface QueueDepth {
+  visible: number;
+  inFlight: number;
+  delayed: number;
+}
+
+export async function queueDepth(client: QueueClient, queueUrl: string): Promise<QueueDepth> {
+  const { Attributes } = await client.send(
+    new GetQueueAttributesCommand({
+      QueueUrl: queueUrl,
+      AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"],
+    }),
+  );
+  return {
+    visible: Number(Attributes?.["ApproximateNumberOfMessages"] ?? 0),
+    inFlight: Number(Attributes?.["ApproximateNumberOfMessagesNotVisible"] ?? 0),
+    delayed: Number(Attributes?.["ApproximateNumberOfMessagesDelayed"] ?? 0),
+  };
+}

@@ -1,0 +1,112 @@
+import type { Sql } from "./connect.ts";
+import type { RunKey } from "./run-key.ts";
+
+/** A run this executor may now call, under a lease. Instants in ms since 1970, by the database's clock. */
+export interface LeasedRun extends RunKey {
+  leaseToken: string;
+  /** 1-based. */
+  attempt: number;
+  scheduleId: string;
+  scheduledFor: number;
+  /** The call starts at this instant, not before. */
+  dueAt: number;
+  /** The end of the lease. */
+  leasedUntil: number;
+  endpointId: string;
+  /** Together with the id: the version of the endpoint's settings and secrets to call with. */
+  endpointRevision: number;
+  target: unknown;
+  input: unknown;
+}
+
+export type LeaseAnswer =
+  | { verdict: "leased"; run: LeasedRun }
+  /** Not due for longer than an executor holds runs: the message should come back nearer to the time. */
+  | { verdict: "early"; key: RunKey; dueAt: number }
+  /** Nothing to do: already leased by another, already final, or withdrawn by an edit. */
+  | { verdict: "gone" | "canceled"; key: RunKey };
+
+export interface LeaseOptions {
+  keys: readonly RunKey[];
+  executor: string;
+  /** Length of a lease, counted from the start of the call. */
+  leaseMs: number;
+  /** Runs due later than this from now are not leased. */
+  holdMsMax: number;
+}
+
+export interface LeaseResult {
+  answers: LeaseAnswer[];
+  /** The database's clock when it answered, in ms since 1970. */
+  nowAt: number;
+}
+
+interface Row extends Omit<LeasedRun, "leaseToken"> {
+  verdict: LeaseAnswer["verdict"];
+  leaseToken: string | null;
+  nowAt: number;
+}
+
+/**
+ * ⑤ Leases runs for one executor: one statement for all runs of the received messages. Only a run that is waiting (`pending`, `queued`, `retrying`) and near its
+ * instant is leased, so a message that is doubled, late or older than a retry finds nothing to do (rule X1). A future run of a revision that has since been edited, paused
+ * or deleted is canceled here, should the edit have missed it. Keys that name no run are answered `gone`.
+ *
+ * Index: primary keys of runs, schedules and endpoints. Locks: rows in id order, as every batched write. Bounded by `keys`.
+ */
+export async function leaseRuns(sql: Sql, { keys, executor, leaseMs, holdMsMax }: LeaseOptions): Promise<LeaseResult> {
+  const rows = await sql<Row[]>`
+    with waiting as materialized (
+      select run.tenant_id, run.id, run.state, run.due_at, run.attempt, run.schedule_id, run.schedule_revision, run.scheduled_for, run.trigger_id
+      from unnest(${keys.map((key) => key.tenantId)}::uuid[], ${keys.map((key) => key.runId)}::uuid[]) as given (tenant_id, id)
+      join downbeat.runs run on run.tenant_id = given.tenant_id and run.id = given.id
+      order by run.id
+      for update of run
+    ), judged as materialized (
+      select waiting.*, rule.endpoint_id, endpoint.revision as endpoint_revision, rule.target, rule.input,
+        case
+          when waiting.state not in ('pending', 'queued', 'retrying') then 'gone'
+          when waiting.trigger_id = '' and waiting.attempt = 0
+            and waiting.schedule_revision < rule.revision and waiting.due_at > rule.revised_at then 'canceled'
+          when waiting.due_at > now() + ${holdMsMax}::float8 * interval '1 millisecond' then 'early'
+          else 'leased'
+        end as verdict
+      from waiting
+      join downbeat.schedules rule on rule.tenant_id = waiting.tenant_id and rule.id = waiting.schedule_id
+      join downbeat.endpoints endpoint on endpoint.tenant_id = rule.tenant_id and endpoint.id = rule.endpoint_id
+    ), leased as (
+      update downbeat.runs run
+      set state = 'running', attempt = run.attempt + 1, lease_token = gen_random_uuid(), executor = ${executor},
+        started_at = greatest(now(), run.due_at),
+        sweep_at = greatest(now(), run.due_at) + ${leaseMs}::float8 * interval '1 millisecond'
+      from judged
+      where run.tenant_id = judged.tenant_id and run.id = judged.id and judged.verdict = 'leased'
+      returning run.tenant_id, run.id, run.lease_token, run.sweep_at
+    ), canceled as (
+      update downbeat.runs run
+      set state = 'canceled', reason = 'schedule_changed', finished_at = now(), sweep_at = null
+      from judged
+      where run.tenant_id = judged.tenant_id and run.id = judged.id and judged.verdict = 'canceled'
+      returning run.tenant_id, run.id
+    ), journal as (
+      insert into downbeat.run_events (tenant_id, run_id, actor, event, reason)
+      select tenant_id, id, ${executor}, 'canceled', 'schedule_changed' from canceled
+    )
+    select judged.tenant_id as "tenantId", judged.id as "runId", judged.verdict, leased.lease_token as "leaseToken", judged.attempt + 1 as attempt,
+      judged.schedule_id as "scheduleId", (extract(epoch from judged.scheduled_for) * 1000)::float8 as "scheduledFor",
+      (extract(epoch from judged.due_at) * 1000)::float8 as "dueAt", (extract(epoch from leased.sweep_at) * 1000)::float8 as "leasedUntil", judged.endpoint_id as "endpointId",
+      judged.endpoint_revision as "endpointRevision",
+      case when judged.verdict = 'leased' then judged.target end as target, case when judged.verdict = 'leased' then judged.input end as input,
+      (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowAt"
+    from judged left join leased on leased.tenant_id = judged.tenant_id and leased.id = judged.id`;
+  const found = new Set(rows.map((row) => row.runId));
+  const unknown = keys.filter((key) => !found.has(key.runId)).map((key): LeaseAnswer => ({ verdict: "gone", key }));
+  return { answers: [...rows.map(toAnswer), ...unknown], nowAt: rows.at(-1)?.nowAt ?? Number.NaN };
+}
+
+function toAnswer({ verdict, leaseToken, nowAt: _nowAt, ...row }: Row): LeaseAnswer {
+  const key = { tenantId: row.tenantId, runId: row.runId };
+  if (verdict === "leased" && leaseToken !== null) return { verdict, run: { ...row, leaseToken } };
+  if (verdict === "early") return { verdict, key, dueAt: row.dueAt };
+  return { verdict: verdict === "canceled" ? "canceled" : "gone", key };
+}

@@ -1,0 +1,89 @@
+import type { TransactionSql } from "./connect.ts";
+
+/** A run that was silent for too long, and what the sweep decided. */
+export interface OverdueRun {
+  tenantId: string;
+  runId: string;
+  /** ms since 1970 */
+  dueAt: number;
+  nowAt: number;
+  /** Why it was taken up: never sent, due for its retry, lost in the queue, or its executor's lease ran out. */
+  found: "unsent" | "retry_due" | "lost_in_queue" | "lease_lost";
+  /** False when it has been given up (`failed`). */
+  isSendable: boolean;
+}
+
+export interface TakeOverdueOptions {
+  runsMax: number;
+  /** How long this dispatcher has to send what it took before the next sweep takes it again. */
+  publishTimeoutMs: number;
+  /** Sent this often without any executor taking it up, a run is given up. */
+  redrivesMax: number;
+  attemptsMax: number;
+}
+
+/**
+ * The sweep: one statement takes up every run whose `sweep_at` has passed, decides by its state, and answers those to send again.
+ *
+ * - `pending`: the dispatcher that claimed it died before it sent, or the queue refused: send.
+ * - `retrying`: its next attempt is near: send, with the delay until then.
+ * - `queued`: its message is lost, or waits in a backlog. Send again, at most `redrivesMax` times, each time waiting twice as long: a backlog must not feed itself.
+ * - `running`: its executor is gone. The attempt's outcome is `unknown`; try again with the same id, unless it was the last attempt.
+ *
+ * Index: `runs_sweep_at` of each partition, from its low end; final runs are not in it. Locks: the taken rows, SKIP LOCKED, so sweeps of several dispatchers and
+ * the executors' writes do not wait for each other. The decision and the write are one statement, so nothing can change in between (rule D10).
+ */
+export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): Promise<OverdueRun[]> {
+  const { runsMax, publishTimeoutMs, redrivesMax, attemptsMax } = options;
+  return sql<OverdueRun[]>`
+    with overdue as materialized (
+      select tenant_id, id, state, attempt, redrives, due_at, started_at, executor,
+        case state when 'pending' then 'unsent' when 'retrying' then 'retry_due' when 'queued' then 'lost_in_queue' else 'lease_lost' end as found,
+        (state = 'queued' and redrives >= ${redrivesMax}) or (state = 'running' and attempt >= ${attemptsMax}) as is_given_up
+      from downbeat.runs
+      where sweep_at <= now()
+      order by sweep_at
+      limit ${runsMax}
+      for update skip locked
+    ), decided as (
+      update downbeat.runs run
+      set state = case when is_given_up then 'failed' when overdue.state = 'running' then 'retrying' else overdue.state end,
+        reason = case when not is_given_up then run.reason when overdue.state = 'queued' then 'lost_in_queue' else 'attempts_exhausted' end,
+        due_at = case when overdue.state = 'running' and not is_given_up then now() else run.due_at end,
+        redrives = case when overdue.state = 'queued' and not is_given_up then run.redrives + 1 else run.redrives end,
+        queued_at = case when overdue.state = 'queued' then now() else run.queued_at end,
+        lease_token = null,
+        finished_at = case when is_given_up then now() end,
+        sweep_at = case
+          when is_given_up then null
+          when overdue.state = 'queued' then now() + (run.sweep_at - greatest(run.due_at, run.queued_at)) * 2
+          else now() + ${publishTimeoutMs}::float8 * interval '1 millisecond'
+        end
+      from overdue
+      where run.tenant_id = overdue.tenant_id and run.id = overdue.id
+      returning run.tenant_id, run.id, run.due_at
+    ), lost_attempts as (
+      insert into downbeat.attempts (tenant_id, run_id, attempt, outcome, code, started_at, finished_at, executor)
+      select tenant_id, id, attempt, 'unknown', 'lease_lost', started_at, now(), executor
+      from overdue where state = 'running'
+      on conflict do nothing
+    ), journal as (
+      insert into downbeat.run_events (tenant_id, run_id, actor, event, reason)
+      select tenant_id, id, 'dispatcher', case when is_given_up then 'failed' when state = 'running' then 'retrying' else 'sent_again' end,
+        case when is_given_up and state = 'running' then 'attempts_exhausted' else found end
+      from overdue where state <> 'retrying'
+    ), counted as (
+      insert into downbeat.schedule_stats as stats (tenant_id, schedule_id, failed, consecutive_failures, last_run_at, last_state, last_error)
+      select run.tenant_id, run.schedule_id, count(*), count(*), now(), 'failed', max(overdue.found)
+      from overdue join downbeat.runs run on run.tenant_id = overdue.tenant_id and run.id = overdue.id
+      where is_given_up
+      group by run.tenant_id, run.schedule_id
+      order by run.schedule_id
+      on conflict (tenant_id, schedule_id) do update set
+        failed = stats.failed + excluded.failed, consecutive_failures = stats.consecutive_failures + excluded.consecutive_failures,
+        last_run_at = excluded.last_run_at, last_state = excluded.last_state, last_error = excluded.last_error
+    )
+    select decided.tenant_id as "tenantId", decided.id as "runId", (extract(epoch from decided.due_at) * 1000)::float8 as "dueAt",
+      (extract(epoch from now()) * 1000)::float8 as "nowAt", overdue.found, not overdue.is_given_up as "isSendable"
+    from decided join overdue on overdue.tenant_id = decided.tenant_id and overdue.id = decided.id`;
+}

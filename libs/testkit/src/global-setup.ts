@@ -1,0 +1,52 @@
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startPostgres } from "@downbeat/embedded/postgres.ts";
+import { connect } from "@downbeat/store/connect.ts";
+import { migrate } from "@downbeat/store/migrate.ts";
+import type { TestProject } from "vitest/node";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** URL of an administrator on the server's maintenance database. */
+    databaseServerUrl: string;
+    /** A migrated database nobody is connected to: each test file clones it. */
+    templateDatabase: string;
+  }
+}
+
+/**
+ * One Postgres for the whole test run, with one migrated template that test files clone in milliseconds. `DATABASE_URL` names a server to use instead.
+ * Returns the teardown; a database, folder or process that stays behind is a failed run.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const givenUrl = process.env["DATABASE_URL"];
+  const folder = await mkdtemp(join(tmpdir(), "downbeat-test-"));
+  // mkdtemp closes the folder to everybody else; the server may run as another user.
+  await chmod(folder, 0o755);
+  const server =
+    givenUrl === undefined || givenUrl === ""
+      ? await startPostgres({ dataDir: join(folder, "postgres"), port: 0, isDurable: false })
+      : { url: givenUrl, stop: async () => {} };
+  const template = `downbeat_template_${process.pid}`;
+  const admin = connect({ url: server.url, connectionsMax: 1, applicationName: "test-setup" });
+  await admin.unsafe(`create database ${template}`);
+  const migrator = connect({ url: databaseUrl(server.url, template), connectionsMax: 1, applicationName: "test-setup" });
+  await migrate(migrator);
+  await migrator.end();
+  project.provide("databaseServerUrl", server.url);
+  project.provide("templateDatabase", template);
+  return async () => {
+    await admin.unsafe(`drop database if exists ${template} with (force)`);
+    await admin.end();
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+}
+
+/** `url` with its database replaced. */
+export function databaseUrl(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${database}`;
+  return changed.href;
+}

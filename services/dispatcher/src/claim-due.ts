@@ -1,0 +1,54 @@
+import { failpoint } from "@downbeat/runtime/failpoint.ts";
+import { describeError, type Log } from "@downbeat/runtime/log.ts";
+import type { Sql } from "@downbeat/store/connect.ts";
+import { ensurePartitions } from "@downbeat/store/ensure-partitions.ts";
+import { type InsertedRun, insertClaimed } from "@downbeat/store/insert-claimed.ts";
+import { lockDue } from "@downbeat/store/lock-due.ts";
+import { planClaim } from "./plan-claim.ts";
+
+export interface ClaimDueOptions {
+  sql: Sql;
+  log: Log;
+  horizonMs: number;
+  batchSize: number;
+  publishTimeoutMs: number;
+}
+
+export interface ClaimedBatch {
+  runs: InsertedRun[];
+  missed: number;
+  /** The database's clock at the claim, in ms since 1970. */
+  nowAt: number;
+  /** Schedules looked at; fewer than the batch size means that nothing more is due. */
+  schedules: number;
+}
+
+/**
+ * ①② One batch: lock what is due, compute its occurrences, write runs and watermarks, commit. One short transaction with no network call but Postgres's own inside (rule D2):
+ * a crash at any point leaves all of it or nothing.
+ */
+export async function claimDue({ sql, log, horizonMs, batchSize, publishTimeoutMs }: ClaimDueOptions): Promise<ClaimedBatch> {
+  const batch = await sql.begin(async (transaction): Promise<ClaimedBatch> => {
+    const due = await lockDue(transaction, { horizonMs, schedulesMax: batchSize });
+    const [first] = due;
+    if (first === undefined) return { runs: [], missed: 0, nowAt: 0, schedules: 0 };
+    await failpoint("dispatcher.claim-locked");
+    const plan = planClaim(due, horizonMs);
+    for (const { schedule, error } of plan.broken) {
+      log.error(
+        { schedule: schedule.scheduleId, tenant: schedule.tenantId, err: error },
+        `cannot evaluate a schedule: ${describeError(error)}`,
+      );
+    }
+    await ensurePartitions(
+      transaction,
+      [...plan.runs, ...plan.missed].map((run) => run.scheduledFor),
+      first.nowAt,
+    );
+    const runs = await insertClaimed(transaction, { ...plan, publishTimeoutMs });
+    const missed = plan.missed.reduce((sum, stretch) => sum + stretch.rangeCount, 0);
+    return { runs, missed, nowAt: first.nowAt, schedules: due.length - plan.broken.length };
+  });
+  if (batch.runs.length > 0) await failpoint("dispatcher.claim-committed");
+  return batch;
+}

@@ -1,0 +1,47 @@
+import { keepTrying, StoppedError } from "@downbeat/runtime/back-off.ts";
+import type { Random } from "@downbeat/runtime/random.ts";
+import { readyPartitions } from "@downbeat/store/ensure-partitions.ts";
+import { type PassOptions, runPass } from "./pass.ts";
+import type { WakeSignal } from "./wake-signal.ts";
+
+export interface DispatchLoopOptions extends PassOptions {
+  random: Random;
+  wake: WakeSignal;
+}
+
+/** Notifications come in bursts when schedules are created in bulk; a pass for each would be work for nothing. */
+const passGapMs = 100;
+
+/**
+ * Passes every `PASS_INTERVAL_MS`, anchored to the start, and at once when the API says that something became due, until `DISPATCH_FOR_SECONDS` are over or the signal aborts.
+ * An outage of Postgres or the queue is waited out, with one log line a step. Rejects when the time was up before an outage was over, so that the Job counts as failed; with
+ * `DISPATCH_FOR_SECONDS=0`, at the first failure.
+ */
+export async function dispatchLoop(options: DispatchLoopOptions): Promise<void> {
+  const { sql, clock, random, log, config, signal: stop, wake } = options;
+  const forSeconds = config.DISPATCH_FOR_SECONDS;
+  if (forSeconds === 0) {
+    await readyPartitions(sql);
+    await runPass(options);
+    return;
+  }
+  const startMs = clock.monotonic();
+  const minute = new AbortController();
+  if (forSeconds !== "forever") void clock.sleep(forSeconds * 1_000, stop).then(() => minute.abort());
+  const signal = AbortSignal.any([stop, minute.signal]);
+  const trying = { clock, random, log, signal };
+  try {
+    await keepTrying(() => readyPartitions(sql), { ...trying, action: "prepare partitions" });
+    while (!signal.aborted) {
+      await keepTrying(() => runPass({ ...options, signal }), { ...trying, action: "dispatch" });
+      const elapsedMs = clock.monotonic() - startMs;
+      const untilNextMs = config.PASS_INTERVAL_MS - (elapsedMs % config.PASS_INTERVAL_MS);
+      await clock.sleep(Math.min(passGapMs, untilNextMs), signal);
+      if (!signal.aborted) await wake.sleep(Math.max(0, untilNextMs - passGapMs), clock, signal);
+    }
+  } catch (error) {
+    // Told to stop during an outage: nothing to report that was not logged. Out of time during one: the minute failed.
+    if (error instanceof StoppedError && stop.aborted) return;
+    throw error;
+  }
+}

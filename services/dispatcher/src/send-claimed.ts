@@ -1,0 +1,108 @@
+import type { QueueClient } from "@downbeat/queue/client.ts";
+import { chunks, packWakeUps, type WakeUp } from "@downbeat/queue/pack-wake-ups.ts";
+import { sendWakeUps } from "@downbeat/queue/send-wake-ups.ts";
+import type { Clock } from "@downbeat/runtime/clock.ts";
+import { failpoint } from "@downbeat/runtime/failpoint.ts";
+import { Slots } from "@downbeat/runtime/slots.ts";
+import type { Sql } from "@downbeat/store/connect.ts";
+import { markQueued } from "@downbeat/store/mark-queued.ts";
+import type { RunKey } from "@downbeat/store/run-key.ts";
+
+/** A run to hand to the queue. */
+export interface SendableRun extends RunKey {
+  /** ms since 1970, by the database's clock. */
+  dueAt: number;
+}
+
+export interface SenderOptions {
+  sql: Sql;
+  queue: QueueClient;
+  queueUrl: string;
+  clock: Clock;
+  runsPerMessage: number;
+  sendsInFlight: number;
+  lostAfterMs: number;
+}
+
+/** Messages become visible this long (up to a second more) before their runs are due: time for an executor to receive, lease and hold them. */
+const visibleAheadMs = 1_000;
+/** The longest delay SQS knows. */
+const delaySecondsMax = 900;
+const messagesPerRequest = 10;
+
+/**
+ * ③ Hands runs to the queue while the next batch is being claimed: `send` starts, `settled` waits. At most `sendsInFlight` requests are open. The first request that fails
+ * as a whole stops the sender: what it did not send stays `pending`, and the sweep of the next pass sends it (rule D7: a message sent twice does no harm).
+ */
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #batches: Promise<void>[] = [];
+  readonly #slots: Slots;
+  #failure: unknown;
+  /** Runs the queue has accepted, and runs it has not. */
+  readonly counts = { sent: 0, failed: 0 };
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#slots = new Slots(options.sendsInFlight);
+  }
+
+  /** `nowAt` is the database's clock when the runs were read. */
+  send(runs: readonly SendableRun[], nowAt: number): void {
+    if (runs.length > 0) this.#batches.push(this.#sendBatch(runs, nowAt, this.#options.clock.monotonic()));
+  }
+
+  /** Resolves when everything started has been sent and marked. Rejects with the first failure. */
+  async settled(): Promise<void> {
+    const results = await Promise.allSettled(this.#batches);
+    const rejected = results.find((result) => result.status === "rejected");
+    if (this.#failure !== undefined) throw this.#failure;
+    if (rejected !== undefined) throw rejected.reason;
+  }
+
+  async #sendBatch(runs: readonly SendableRun[], nowAt: number, readAtMonotonic: number): Promise<void> {
+    const { sql, clock, runsPerMessage, lostAfterMs } = this.#options;
+    const sinceReadMs = clock.monotonic() - readAtMonotonic;
+    const wakeUps = packWakeUps(
+      runs.map((run) => ({ ...run, delaySeconds: delaySecondsUntil(run.dueAt, nowAt + sinceReadMs) })),
+      runsPerMessage,
+    );
+    const accepted: RunKey[] = [];
+    await Promise.all(
+      chunks(wakeUps, messagesPerRequest).map(async (request) => {
+        const taken = await this.#sendRequest(request);
+        accepted.push(...taken.flatMap((wakeUp) => wakeUp.refs));
+      }),
+    );
+    this.counts.sent += accepted.length;
+    this.counts.failed += runs.length - accepted.length;
+    if (accepted.length === 0) return;
+    await failpoint("dispatcher.sent-before-mark");
+    await markQueued(sql, accepted, lostAfterMs);
+  }
+
+  /** The messages that the queue accepted; none when it is away. */
+  async #sendRequest(wakeUps: readonly WakeUp[]): Promise<readonly WakeUp[]> {
+    const { queue, queueUrl } = this.#options;
+    await this.#slots.take();
+    try {
+      if (this.#failure !== undefined) return [];
+      const result = await sendWakeUps(queue, queueUrl, wakeUps);
+      await failpoint("dispatcher.message-batch-sent");
+      // Refused entries are as unsent as failed ones: the ledger keeps them pending and the pass reports them, rather than giving up a tenant's run over an
+      // answer of the queue that a person has to read first.
+      if (result.refused.length > 0) this.#failure ??= new Error(`the queue refused ${result.refused.length} messages as malformed`);
+      return result.accepted;
+    } catch (error) {
+      this.#failure ??= error;
+      return [];
+    } finally {
+      this.#slots.release();
+    }
+  }
+}
+
+/** SQS delays whole seconds; rounding down means early, never late, and the executor holds the rest. */
+export function delaySecondsUntil(dueAt: number, nowAt: number): number {
+  return Math.min(delaySecondsMax, Math.max(0, Math.floor((dueAt - nowAt - visibleAheadMs) / 1000)));
+}

@@ -1,0 +1,90 @@
+import type { Clock } from "@downbeat/runtime/clock.ts";
+import { failpoint } from "@downbeat/runtime/failpoint.ts";
+import type { Log } from "@downbeat/runtime/log.ts";
+import type { Slots } from "@downbeat/runtime/slots.ts";
+import type { Sql } from "@downbeat/store/connect.ts";
+import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
+import type { AttemptRecord } from "@downbeat/store/record-outcomes.ts";
+import { renewLeases } from "@downbeat/store/renew-leases.ts";
+import type { DatabaseTime } from "./database-time.ts";
+import { deliver, type DeliverOptions } from "./deliver.ts";
+import type { Outcomes } from "./outcomes.ts";
+
+export interface CarryRunOptions extends DeliverOptions {
+  sql: Sql;
+  clock: Clock;
+  log: Log;
+  slots: Slots;
+  outcomes: Outcomes;
+  databaseTime: DatabaseTime;
+  executor: string;
+  leaseMs: number;
+  /** Aborts when the process drains: runs that have not been called yet are given back. */
+  draining: AbortSignal;
+}
+
+/** What became of a leased run: its outcome is in the ledger; it was not called and is to be given back; or another executor has it now. */
+export type Carried = "recorded" | "uncalled" | "fenced";
+
+/** The share of a lease that must be left when a call starts; a call (30 s at most) fits into it. */
+const leaseShareNeeded = 0.75;
+
+/**
+ * The life of a leased run in one place: hold it to its instant, take a slot, make sure the lease still covers a call, call, record. Everything this function decides is on the
+ * ledger or in its answer.
+ */
+export async function carryRun(run: LeasedRun, options: CarryRunOptions): Promise<Carried> {
+  const { slots, outcomes, draining, databaseTime, leaseMs } = options;
+  await failpoint("executor.leased");
+  await holdUntilDue(run, options);
+  if (draining.aborted) return "uncalled";
+
+  await slots.take();
+  let record: AttemptRecord;
+  try {
+    if (draining.aborted) return "uncalled";
+    // A run that waited long for its slot may have little of its lease left, or none.
+    if (run.leasedUntil - databaseTime.now() < leaseMs * leaseShareNeeded && !(await renewLease(run, options))) return "fenced";
+    record = await deliver(run, options);
+  } finally {
+    slots.release();
+  }
+  await failpoint("executor.called-before-record");
+  const isRecorded = await outcomes.record(record);
+  logAttempt(run, record, isRecorded, options);
+  return isRecorded ? "recorded" : "fenced";
+}
+
+/** ⑤ Messages arrive a moment early; the run starts at its instant by the database's clock, never before. */
+async function holdUntilDue(run: LeasedRun, { clock, databaseTime, draining }: CarryRunOptions): Promise<void> {
+  // A timer may fire a fraction of a millisecond early, so the clock has the last word.
+  for (let leftMs = run.dueAt - databaseTime.now(); leftMs > 0 && !draining.aborted; leftMs = run.dueAt - databaseTime.now()) {
+    await clock.sleep(Math.max(1, leftMs), draining);
+  }
+}
+
+async function renewLease(run: LeasedRun, { sql, leaseMs }: CarryRunOptions): Promise<boolean> {
+  const held = await renewLeases(sql, [run], leaseMs);
+  return held.has(run.leaseToken);
+}
+
+/** The one wide line of an attempt. */
+function logAttempt(run: LeasedRun, record: AttemptRecord, isRecorded: boolean, { log, executor }: CarryRunOptions): void {
+  const line = {
+    tenant: run.tenantId,
+    schedule: run.scheduleId,
+    run: run.runId,
+    attempt: run.attempt,
+    endpoint: run.endpointId,
+    outcome: record.outcome,
+    code: record.code,
+    status: record.httpStatus,
+    lagMs: Math.round(record.startedAt - run.dueAt),
+    durationMs: Math.round(record.durationMs),
+    next: record.next,
+    isRecorded,
+    executor,
+  };
+  if (isRecorded) log.info(line, "attempt");
+  else log.warn(line, "attempt fenced: another executor holds the run, nothing was written");
+}

@@ -1,0 +1,69 @@
+import { buildRequest, type Target } from "@downbeat/delivery/build-request.ts";
+import type { Caller } from "@downbeat/delivery/call.ts";
+import { classify } from "@downbeat/delivery/outcome.ts";
+import { nextDelay } from "@downbeat/delivery/retry-policy.ts";
+import type { Random } from "@downbeat/runtime/random.ts";
+import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
+import type { AttemptRecord } from "@downbeat/store/record-outcomes.ts";
+import type { DatabaseTime } from "./database-time.ts";
+import type { Endpoints } from "./endpoints.ts";
+
+export interface DeliverOptions {
+  endpoints: Endpoints;
+  caller: Caller;
+  databaseTime: DatabaseTime;
+  random: Random;
+  allowPrivateTargets: boolean;
+}
+
+const userAgent = "Downbeat/0.1 (+webhook)";
+
+/**
+ * ⑥⑦ One attempt: build and sign the request, make the call, and decide what its outcome means for the run. Never throws for what a target does; a request that cannot be
+ * made is an outcome too.
+ */
+export async function deliver(run: LeasedRun, options: DeliverOptions): Promise<AttemptRecord> {
+  const { endpoints, caller, databaseTime, random, allowPrivateTargets } = options;
+  const startedAt = databaseTime.now();
+  const endpoint = endpoints.get({ tenantId: run.tenantId, endpointId: run.endpointId, revision: run.endpointRevision });
+  if (endpoint === undefined) throw new Error(`endpoint ${run.endpointId} was not loaded with the lease of run ${run.runId}`);
+  const built = buildRequest({
+    run: {
+      id: run.runId,
+      scheduleId: run.scheduleId,
+      tenantId: run.tenantId,
+      scheduledForMs: run.scheduledFor,
+      attempt: run.attempt,
+    },
+    // Validated by the API's schema when the schedule was saved.
+    target: run.target as Target,
+    input: run.input,
+    endpoint,
+    attemptAtMs: startedAt,
+    userAgent,
+    allowPrivateTargets,
+  });
+  const result = built.ok ? await caller.call(built.request) : built.refusal;
+  const outcome = classify(result);
+  const next =
+    outcome.kind === "success"
+      ? ({ state: "succeeded" } as const)
+      : toNext(nextDelay({ attempt: run.attempt, outcome, random, nowMs: databaseTime.now() }));
+  return {
+    tenantId: run.tenantId,
+    runId: run.runId,
+    leaseToken: run.leaseToken,
+    attempt: run.attempt,
+    outcome: outcome.kind,
+    code: outcome.kind === "success" ? null : outcome.code,
+    httpStatus: outcome.httpStatus,
+    startedAt,
+    durationMs: result.kind === "refusal" ? 0 : result.durationMs,
+    responseExcerpt: result.kind === "response" ? result.excerpt : null,
+    next,
+  };
+}
+
+function toNext(decision: ReturnType<typeof nextDelay>): AttemptRecord["next"] {
+  return decision.retry ? { state: "retrying", delayMs: decision.delayMs } : { state: "failed", reason: decision.reason };
+}

@@ -1,0 +1,196 @@
+import type { QueueMessage } from "@downbeat/queue/receive-messages.ts";
+import { decodeWakeUp } from "@downbeat/queue/wake-up.ts";
+import { keepTrying, StoppedError } from "@downbeat/runtime/back-off.ts";
+import { every } from "@downbeat/runtime/every.ts";
+import { describeError } from "@downbeat/runtime/log.ts";
+import { Slots } from "@downbeat/runtime/slots.ts";
+import type { QueueClient } from "@downbeat/queue/client.ts";
+import type { Caller } from "@downbeat/delivery/call.ts";
+import type { KeyRing } from "@downbeat/delivery/seal.ts";
+import type { Clock } from "@downbeat/runtime/clock.ts";
+import type { Log } from "@downbeat/runtime/log.ts";
+import type { Random } from "@downbeat/runtime/random.ts";
+import type { Sql } from "@downbeat/store/connect.ts";
+import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
+import { rejectMessages } from "@downbeat/store/reject-messages.ts";
+import { returnLeases } from "@downbeat/store/return-leases.ts";
+import { isTransientDatabaseError } from "@downbeat/store/transient.ts";
+import { carryRun, type CarryRunOptions } from "./carry-run.ts";
+import type { ExecutorConfig } from "./config.ts";
+import { DatabaseTime } from "./database-time.ts";
+import { Endpoints } from "./endpoints.ts";
+import { LeaseWaiting } from "./lease-waiting.ts";
+import { MessageSettler } from "./message-settler.ts";
+import { OpenMessages, type ReceivedRun } from "./open-messages.ts";
+import { Outcomes } from "./outcomes.ts";
+import { receiveLoop } from "./receive-loop.ts";
+
+export interface ExecutorOptions {
+  sql: Sql;
+  queue: QueueClient;
+  caller: Caller;
+  keyRing: KeyRing;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  config: ExecutorConfig;
+  /** Names this process in the ledger. */
+  executor: string;
+}
+
+/**
+ * The life of a message: ④ received → ⑤ its runs leased → ⑥⑦ each held, called → ⑧ recorded → ⑨ deleted.
+ *
+ * Stages are joined by bounded memory, not by barriers: what waits without a lease (`PREFETCH_RUNS`), what is leased (twice `MAX_CONCURRENT_RUNS`), what is being called
+ * (`MAX_CONCURRENT_RUNS`). A full stage stops the one before it, back to the receive.
+ */
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #messages: OpenMessages;
+  readonly #settler: MessageSettler;
+  readonly #leaseWaiting: LeaseWaiting;
+  readonly #outcomes: Outcomes;
+  readonly #carryOptions: CarryRunOptions;
+  readonly #carried = new Set<Promise<void>>();
+  readonly #draining = new AbortController();
+  readonly #abandoned = new AbortController();
+  /** Rejects when a loop failed for a reason that waiting cannot mend; otherwise resolves after `drain`. */
+  readonly ended: Promise<void>;
+
+  constructor(options: ExecutorOptions) {
+    const { sql, clock, random, log, config, executor, keyRing } = options;
+    this.#options = options;
+    const shared = { sql, clock, random, log, executor };
+    const databaseTime = new DatabaseTime(clock);
+    const endpoints = new Endpoints({ sql, keyRing, log, clock });
+    this.#settler = new MessageSettler({
+      queue: options.queue,
+      queueUrl: config.SQS_QUEUE_URL,
+      clock,
+      log,
+      visibilitySeconds: config.VISIBILITY_SECONDS,
+    });
+    this.#messages = new OpenMessages((message) => this.#settler.settle(message));
+    this.#outcomes = new Outcomes({ ...shared, delayMs: config.RECORD_DELAY_MS, signal: this.#abandoned.signal });
+    this.#leaseWaiting = new LeaseWaiting({
+      ...shared,
+      endpoints,
+      databaseTime,
+      leaseMs: config.LEASE_MS,
+      holdMsMax: config.HOLD_MS_MAX,
+      leasedMax: 2 * config.MAX_CONCURRENT_RUNS,
+      waitingMax: config.PREFETCH_RUNS,
+      signal: this.#draining.signal,
+      onLeased: (received, run) => this.#carry(received, run),
+      onSettled: (received, settlement) => this.#messages.settle(received, settlement),
+    });
+    this.#carryOptions = {
+      ...shared,
+      endpoints,
+      caller: options.caller,
+      databaseTime,
+      slots: new Slots(config.MAX_CONCURRENT_RUNS),
+      outcomes: this.#outcomes,
+      leaseMs: config.LEASE_MS,
+      allowPrivateTargets: config.ALLOW_PRIVATE_TARGETS,
+      draining: this.#draining.signal,
+    };
+    this.ended = Promise.race([this.#runLoops(), this.#leaseWaiting.failed]);
+    this.ended.catch(() => {});
+  }
+
+  /**
+   * Stops taking work and lets go of it in the order that loses nothing: no more receives, waiting runs back to the queue, calls in flight finished and recorded, their messages
+   * deleted (rule X11). After `DRAIN_SECONDS` what is still open is left to its lease.
+   */
+  async drain(): Promise<void> {
+    const { clock, log, config } = this.#options;
+    this.#draining.abort();
+    for (const received of this.#leaseWaiting.stop()) this.#messages.settle(received, { isDone: false, againInSeconds: 0 });
+    const timeUp = clock.sleep(config.DRAIN_SECONDS * 1_000, this.#abandoned.signal).then(() => "time up" as const);
+    const carried = this.#finishCarried().then(() => "finished" as const);
+    if ((await Promise.race([carried, timeUp])) === "time up") {
+      log.warn({ runs: this.#carried.size }, "drain ended before all calls did; their leases will run out");
+    }
+    this.#abandoned.abort();
+    await this.#settler.drained();
+  }
+
+  async #finishCarried(): Promise<void> {
+    while (this.#carried.size > 0) await Promise.all(this.#carried);
+    await this.#outcomes.drained();
+  }
+
+  async #runLoops(): Promise<void> {
+    const { config, clock, log } = this.#options;
+    const receivers = Array.from({ length: config.RECEIVERS }, () =>
+      receiveLoop({
+        ...this.#options,
+        queueUrl: config.SQS_QUEUE_URL,
+        visibilitySeconds: config.VISIBILITY_SECONDS,
+        waitSeconds: config.RECEIVE_WAIT_SECONDS,
+        signal: this.#draining.signal,
+        room: () => this.#leaseWaiting.room(),
+        onMessages: (messages) => this.#open(messages),
+      }),
+    );
+    const keepHidden = every((config.VISIBILITY_SECONDS * 1_000) / 3, () => this.#keepHidden(), { clock, signal: this.#abandoned.signal });
+    log.info({ slots: config.MAX_CONCURRENT_RUNS, executor: this.#options.executor }, "executor ready");
+    await Promise.all([...receivers, keepHidden]);
+  }
+
+  async #keepHidden(): Promise<void> {
+    await this.#settler.keepHidden(this.#messages.all);
+  }
+
+  #open(messages: readonly QueueMessage[]): void {
+    for (const message of messages) {
+      const decoded = decodeWakeUp(message.body);
+      if (decoded.isReadable) this.#leaseWaiting.add(this.#messages.open(message, decoded.refs));
+      else void this.#reject(message, decoded.reason);
+    }
+  }
+
+  /** Keeps the evidence, then deletes: an unreadable message would come back for ever (rule X8). */
+  async #reject(message: QueueMessage, reason: string): Promise<void> {
+    const { sql, clock, random, log } = this.#options;
+    const [placeholder] = this.#messages.open(message, [{ tenantId: "", runId: "" }]);
+    log.error({ message: message.messageId, reason }, "rejected an unreadable message");
+    const rejected = [{ messageId: message.messageId, reason, body: message.body }];
+    const trying = {
+      clock,
+      random,
+      log,
+      signal: this.#draining.signal,
+      action: "keep a rejected message",
+      isTransient: isTransientDatabaseError,
+    };
+    const isKept = await keepTrying(() => rejectMessages(sql, rejected), trying).then(
+      () => true,
+      () => false,
+    );
+    if (placeholder !== undefined) this.#messages.settle(placeholder, isKept ? { isDone: true } : { isDone: false, againInSeconds: 0 });
+  }
+
+  #carry(received: ReceivedRun, run: LeasedRun): void {
+    const carried = this.#carryAndSettle(received, run).finally(() => {
+      this.#carried.delete(carried);
+      this.#leaseWaiting.release();
+    });
+    this.#carried.add(carried);
+  }
+
+  /** Never rejects: whatever goes wrong with one run is that run's affair. */
+  async #carryAndSettle(received: ReceivedRun, run: LeasedRun): Promise<void> {
+    const { sql, log, config } = this.#options;
+    try {
+      const carried = await carryRun(run, this.#carryOptions);
+      if (carried === "uncalled") await returnLeases(sql, [run], config.LOST_AFTER_SECONDS * 1_000);
+      this.#messages.settle(received, carried === "uncalled" ? { isDone: false, againInSeconds: 0 } : { isDone: true });
+    } catch (error) {
+      // The lease runs out and the sweep tries again; the message has done its work.
+      if (!(error instanceof StoppedError)) log.error({ err: error, run: run.runId }, `cannot carry a run: ${describeError(error)}`);
+      this.#messages.settle(received, { isDone: true });
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import { keepTrying, StoppedError } from "@downbeat/runtime/back-off.ts";
+import type { Clock } from "@downbeat/runtime/clock.ts";
+import type { Log } from "@downbeat/runtime/log.ts";
+import type { Random } from "@downbeat/runtime/random.ts";
+import type { Sql } from "@downbeat/store/connect.ts";
+import { type LeaseAnswer, type LeasedRun, leaseRuns } from "@downbeat/store/lease-runs.ts";
+import { isTransientDatabaseError, retryLostRace } from "@downbeat/store/transient.ts";
+import type { DatabaseTime } from "./database-time.ts";
+import type { Endpoints } from "./endpoints.ts";
+import type { ReceivedRun, Settlement } from "./open-messages.ts";
+
+export interface LeaseWaitingOptions {
+  sql: Sql;
+  endpoints: Endpoints;
+  databaseTime: DatabaseTime;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  executor: string;
+  leaseMs: number;
+  holdMsMax: number;
+  /** Most runs under lease in this process: those being called, and as many that are ready for the next free slot. */
+  leasedMax: number;
+  /** Runs that may wait without a lease; beyond that nothing more is received. */
+  waitingMax: number;
+  signal: AbortSignal;
+  onLeased: (received: ReceivedRun, run: LeasedRun) => void;
+  onSettled: (received: ReceivedRun, settlement: Settlement) => void;
+}
+
+/** Come back this long before the run is due: a message handed back is visible again only on a whole second. */
+const comeBackAheadMs = 2_000;
+
+/**
+ * ④⑤ Received runs wait here, without a lease, until there is room to hold them; then as many as fit are leased in one statement. Leasing a little ahead of the free
+ * slots keeps the slots busy; leasing everything received would let one executor hoard what others could run.
+ */
+export class LeaseWaiting {
+  readonly #options: LeaseWaitingOptions;
+  #waiting: ReceivedRun[] = [];
+  #leased = 0;
+  #isLeasing = false;
+  #whenRoom: (() => void)[] = [];
+  #failed: (error: unknown) => void = () => {};
+  /** Rejects when leasing failed for a reason that waiting cannot mend. */
+  readonly failed: Promise<never>;
+
+  constructor(options: LeaseWaitingOptions) {
+    this.#options = options;
+    this.failed = new Promise((_, reject) => {
+      this.#failed = reject;
+    });
+    this.failed.catch(() => {});
+  }
+
+  add(received: readonly ReceivedRun[]): void {
+    this.#waiting.push(...received);
+    this.#leaseMore();
+  }
+
+  /** Resolves when another receive may start. */
+  async room(): Promise<void> {
+    if (this.#waiting.length <= this.#options.waitingMax || this.#options.signal.aborted) return;
+    await new Promise<void>((resolve) => this.#whenRoom.push(resolve));
+  }
+
+  /** A leased run has left this process. */
+  release(): void {
+    this.#leased -= 1;
+    this.#leaseMore();
+  }
+
+  /** Stops leasing and answers what was still waiting. */
+  stop(): ReceivedRun[] {
+    for (const resolve of this.#whenRoom.splice(0)) resolve();
+    return this.#waiting.splice(0);
+  }
+
+  #leaseMore(): void {
+    const { leasedMax, waitingMax, signal } = this.#options;
+    const room = leasedMax - this.#leased;
+    // Waits until a fair share of the room is free, so that a stream of short runs is leased in batches and not one by one.
+    const isWorthwhile = room >= Math.min(this.#waiting.length, Math.ceil(leasedMax / 4));
+    if (this.#isLeasing || signal.aborted || this.#waiting.length === 0 || !isWorthwhile) return;
+    const batch = this.#waiting.splice(0, room);
+    if (this.#waiting.length <= waitingMax) for (const resolve of this.#whenRoom.splice(0)) resolve();
+    this.#leased += batch.length;
+    this.#isLeasing = true;
+    void this.#lease(batch)
+      .catch((error: unknown) => {
+        this.#leased -= batch.length;
+        for (const received of batch) this.#options.onSettled(received, { isDone: false, againInSeconds: 0 });
+        if (!(error instanceof StoppedError)) this.#failed(error);
+      })
+      .finally(() => {
+        this.#isLeasing = false;
+        this.#leaseMore();
+      });
+  }
+
+  async #lease(batch: readonly ReceivedRun[]): Promise<void> {
+    const { sql, endpoints, databaseTime, clock, random, log, executor, leaseMs, holdMsMax, signal } = this.#options;
+    const trying = { clock, random, log, signal, isTransient: isTransientDatabaseError };
+    const result = await keepTrying(
+      async () => {
+        const askedAt = clock.monotonic();
+        const answer = await retryLostRace(() => leaseRuns(sql, { keys: batch, executor, leaseMs, holdMsMax }));
+        databaseTime.learn(answer.nowAt, askedAt, clock.monotonic());
+        return answer;
+      },
+      { ...trying, action: "lease runs" },
+    );
+    const leased = result.answers.flatMap((answer) => (answer.verdict === "leased" ? [answer.run] : []));
+    await keepTrying(
+      () => endpoints.load(leased.map((run) => ({ tenantId: run.tenantId, endpointId: run.endpointId, revision: run.endpointRevision }))),
+      { ...trying, action: "load endpoints" },
+    );
+    const answers = new Map(result.answers.map((answer) => [answer.verdict === "leased" ? answer.run.runId : answer.key.runId, answer]));
+    for (const received of batch) this.#deal(received, answers.get(received.runId), result.nowAt, answers);
+  }
+
+  /** Sends each run its way. A run that two messages of one batch name is leased once; the second is done with. */
+  #deal(received: ReceivedRun, answer: LeaseAnswer | undefined, nowAt: number, answers: Map<string, LeaseAnswer>): void {
+    const { onLeased, onSettled } = this.#options;
+    answers.delete(received.runId);
+    if (answer?.verdict === "leased") {
+      onLeased(received, answer.run);
+      return;
+    }
+    this.#leased -= 1;
+    if (answer?.verdict === "early") {
+      const againInSeconds = Math.max(1, Math.floor((answer.dueAt - nowAt - comeBackAheadMs) / 1_000));
+      // SQS hides a message for at most 12 hours; if the run is later still, the next look hides it again.
+      onSettled(received, { isDone: false, againInSeconds: Math.min(againInSeconds, 11 * 3_600) });
+    } else {
+      onSettled(received, { isDone: true });
+    }
+  }
+}

@@ -1,0 +1,39 @@
+import type { QueueClient } from "@downbeat/queue/client.ts";
+import { type QueueMessage, receiveMessages } from "@downbeat/queue/receive-messages.ts";
+import { keepTrying, StoppedError } from "@downbeat/runtime/back-off.ts";
+import type { Clock } from "@downbeat/runtime/clock.ts";
+import type { Log } from "@downbeat/runtime/log.ts";
+import type { Random } from "@downbeat/runtime/random.ts";
+
+export interface ReceiveLoopOptions {
+  queue: QueueClient;
+  queueUrl: string;
+  visibilitySeconds: number;
+  waitSeconds: number;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  signal: AbortSignal;
+  /** Resolves when there is room for another receive. */
+  room: () => Promise<void>;
+  onMessages: (messages: readonly QueueMessage[]) => void;
+}
+
+/**
+ * ④ Receives for as long as there is room, without waiting for what was received before (rule X10): a slow run holds a slot, never the loop. An outage of the queue is waited out.
+ */
+export async function receiveLoop(options: ReceiveLoopOptions): Promise<void> {
+  const { signal, room, onMessages } = options;
+  while (!signal.aborted) {
+    await room();
+    if (signal.aborted) return;
+    try {
+      onMessages(
+        await keepTrying(() => receiveMessages({ ...options, client: options.queue }), { ...options, action: "receive messages" }),
+      );
+    } catch (error) {
+      if (error instanceof StoppedError) return;
+      throw error;
+    }
+  }
+}
