@@ -260,8 +260,8 @@ begin
         end if;
       end loop;
       -- The id already is a function of these three; the key says so in the schema's own words, and serves "runs of a schedule". It is made on the partition
-      -- because a unique key of the parent would have to contain the id.
-      execute format('create unique index if not exists %I on downbeat.%I (tenant_id, schedule_id, scheduled_for, trigger_id)',
+      -- because a unique key of the parent would have to contain the id. It does not begin with the tenant, so that no plan mistakes it for the primary key.
+      execute format('create unique index if not exists %I on downbeat.%I (schedule_id, scheduled_for, trigger_id, tenant_id)',
         format('runs_%s_occurrence_key', to_char(day, 'YYYYMMDD')), format('runs_%s', to_char(day, 'YYYYMMDD')));
       made := made + 1;
     end if;

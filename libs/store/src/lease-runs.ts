@@ -81,7 +81,7 @@ export async function leaseRuns(sql: Sql, { keys, executor, leaseMs, holdMsMax }
         sweep_at = greatest(now(), run.due_at) + ${leaseMs}::float8 * interval '1 millisecond'
       from judged
       where run.tenant_id = judged.tenant_id and run.id = judged.id and judged.verdict = 'leased'
-      returning run.tenant_id, run.id, run.lease_token, run.sweep_at
+      returning judged.*, run.lease_token, run.sweep_at as leased_until
     ), canceled as (
       update downbeat.runs run
       set state = 'canceled', reason = 'schedule_changed', finished_at = now(), sweep_at = null
@@ -92,13 +92,15 @@ export async function leaseRuns(sql: Sql, { keys, executor, leaseMs, holdMsMax }
       insert into downbeat.run_events (tenant_id, run_id, actor, event, reason)
       select tenant_id, id, ${executor}, 'canceled', 'schedule_changed' from canceled
     )
-    select judged.tenant_id as "tenantId", judged.id as "runId", judged.verdict, leased.lease_token as "leaseToken", judged.attempt + 1 as attempt,
-      judged.schedule_id as "scheduleId", (extract(epoch from judged.scheduled_for) * 1000)::float8 as "scheduledFor",
-      (extract(epoch from judged.due_at) * 1000)::float8 as "dueAt", (extract(epoch from leased.sweep_at) * 1000)::float8 as "leasedUntil", judged.endpoint_id as "endpointId",
-      judged.endpoint_revision as "endpointRevision",
-      case when judged.verdict = 'leased' then judged.target end as target, case when judged.verdict = 'leased' then judged.input end as input,
-      (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowAt"
-    from judged left join leased on leased.tenant_id = judged.tenant_id and leased.id = judged.id`;
+    select tenant_id as "tenantId", id as "runId", verdict, lease_token as "leaseToken", attempt + 1 as attempt, schedule_id as "scheduleId",
+      (extract(epoch from scheduled_for) * 1000)::float8 as "scheduledFor", (extract(epoch from due_at) * 1000)::float8 as "dueAt",
+      (extract(epoch from leased_until) * 1000)::float8 as "leasedUntil", endpoint_id as "endpointId", endpoint_revision as "endpointRevision",
+      target, input, (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowAt"
+    from leased
+    union all
+    select tenant_id, id, verdict, null, attempt + 1, schedule_id, null, (extract(epoch from due_at) * 1000)::float8, null, endpoint_id,
+      endpoint_revision, null, null, (extract(epoch from clock_timestamp()) * 1000)::float8
+    from judged where verdict <> 'leased'`;
   const found = new Set(rows.map((row) => row.runId));
   const unknown = keys.filter((key) => !found.has(key.runId)).map((key): LeaseAnswer => ({ verdict: "gone", key }));
   return { answers: [...rows.map(toAnswer), ...unknown], nowAt: rows.at(-1)?.nowAt ?? Number.NaN };

@@ -27,7 +27,7 @@ const sendRetryAheadMs = 60_000;
  */
 export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[], executor: string): Promise<Set<string>> {
   const rows = await sql<{ leaseToken: string }[]>`
-    with given as materialized (
+    with given as (
       select * from unnest(
         ${records.map((record) => record.tenantId)}::uuid[], ${records.map((record) => record.runId)}::uuid[],
         ${records.map((record) => record.leaseToken)}::uuid[], ${records.map((record) => record.attempt)}::smallint[],
@@ -38,18 +38,15 @@ export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[]
         ${records.map((record) => (record.next.state === "failed" ? record.next.reason : null))}::text[],
         ${records.map((record) => (record.next.state === "retrying" ? record.next.delayMs : null))}::float8[]
       ) as given (tenant_id, id, lease_token, attempt, outcome, code, http_status, started_at, duration_ms, excerpt, state, reason, delay_ms)
-    ), held as materialized (
-      select run.tenant_id, run.id, run.schedule_id
+    ), ended as materialized (
+      select given.*, run.schedule_id, to_timestamp(given.started_at / 1000) as call_started_at,
+        to_timestamp((given.started_at + given.duration_ms) / 1000) as call_finished_at,
+        now() + given.delay_ms * interval '1 millisecond' as retry_at
       from given
       join downbeat.runs run on run.tenant_id = given.tenant_id and run.id = given.id
       where run.lease_token = given.lease_token and run.state = 'running'
       order by run.id
       for update of run
-    ), ended as (
-      select given.*, held.schedule_id, to_timestamp(given.started_at / 1000) as call_started_at,
-        to_timestamp((given.started_at + given.duration_ms) / 1000) as call_finished_at,
-        now() + given.delay_ms * interval '1 millisecond' as retry_at
-      from held join given on given.tenant_id = held.tenant_id and given.id = held.id
     ), recorded as (
       update downbeat.runs run
       set state = ended.state, reason = ended.reason, http_status = ended.http_status, started_at = ended.call_started_at,

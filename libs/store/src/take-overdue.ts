@@ -37,7 +37,7 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
   const { runsMax, publishTimeoutMs, redrivesMax, attemptsMax } = options;
   return sql<OverdueRun[]>`
     with overdue as materialized (
-      select tenant_id, id, state, attempt, redrives, due_at, started_at, executor,
+      select tenant_id, id, schedule_id, state, attempt, redrives, due_at, started_at, executor,
         case state when 'pending' then 'unsent' when 'retrying' then 'retry_due' when 'queued' then 'lost_in_queue' else 'lease_lost' end as found,
         (state = 'queued' and redrives >= ${redrivesMax}) or (state = 'running' and attempt >= ${attemptsMax}) as is_given_up
       from downbeat.runs
@@ -61,7 +61,7 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
         end
       from overdue
       where run.tenant_id = overdue.tenant_id and run.id = overdue.id
-      returning run.tenant_id, run.id, run.due_at
+      returning run.tenant_id, run.id, run.due_at, overdue.found, not overdue.is_given_up as is_sendable
     ), lost_attempts as (
       insert into downbeat.attempts (tenant_id, run_id, attempt, outcome, code, started_at, finished_at, executor)
       select tenant_id, id, attempt, 'unknown', 'lease_lost', started_at, now(), executor
@@ -74,16 +74,16 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
       from overdue where state <> 'retrying'
     ), counted as (
       insert into downbeat.schedule_stats as stats (tenant_id, schedule_id, failed, consecutive_failures, last_run_at, last_state, last_error)
-      select run.tenant_id, run.schedule_id, count(*), count(*), now(), 'failed', max(overdue.found)
-      from overdue join downbeat.runs run on run.tenant_id = overdue.tenant_id and run.id = overdue.id
+      select tenant_id, schedule_id, count(*), count(*), now(), 'failed', max(found)
+      from overdue
       where is_given_up
-      group by run.tenant_id, run.schedule_id
-      order by run.schedule_id
+      group by tenant_id, schedule_id
+      order by schedule_id
       on conflict (tenant_id, schedule_id) do update set
         failed = stats.failed + excluded.failed, consecutive_failures = stats.consecutive_failures + excluded.consecutive_failures,
         last_run_at = excluded.last_run_at, last_state = excluded.last_state, last_error = excluded.last_error
     )
-    select decided.tenant_id as "tenantId", decided.id as "runId", (extract(epoch from decided.due_at) * 1000)::float8 as "dueAt",
-      (extract(epoch from now()) * 1000)::float8 as "nowAt", overdue.found, not overdue.is_given_up as "isSendable"
-    from decided join overdue on overdue.tenant_id = decided.tenant_id and overdue.id = decided.id`;
+    select tenant_id as "tenantId", id as "runId", (extract(epoch from due_at) * 1000)::float8 as "dueAt",
+      (extract(epoch from now()) * 1000)::float8 as "nowAt", found, is_sendable as "isSendable"
+    from decided`;
 }

@@ -41,13 +41,16 @@ export interface ArrangedRule {
   runAt?: number;
 }
 
-/** `count` schedules of one rule whose next occurrence is `nextRunAt` (ms since 1970), in one statement. Answers their ids. */
+/**
+ * `count` schedules of one rule whose next occurrence is `nextRunAt` (ms since 1970), in one statement. Answers their ids. With `isDue: false` they are left out of the due index;
+ * `makeDue` adds them.
+ */
 export async function arrangeSchedules(
   sql: Sql,
   { tenantId, endpointId }: ArrangedEndpoint,
-  options: { rule: ArrangedRule; nextRunAt: number; count?: number; input?: object },
+  options: { rule: ArrangedRule; nextRunAt: number; count?: number; input?: object; isDue?: boolean },
 ): Promise<string[]> {
-  const { rule, nextRunAt, count = 1, input = {} } = options;
+  const { rule, nextRunAt, count = 1, input = {}, isDue = true } = options;
   const instant = (at: number | undefined) => (at === undefined ? null : at / 1000);
   const rows = await sql<{ id: string }[]>`
     with made as (
@@ -60,10 +63,16 @@ export async function arrangeSchedules(
       returning tenant_id, id
     ), due as (
       insert into downbeat.schedule_due (tenant_id, schedule_id, next_run_at)
-      select tenant_id, id, to_timestamp(${nextRunAt / 1000}::float8) from made
+      select tenant_id, id, to_timestamp(${nextRunAt / 1000}::float8) from made where ${isDue}
     )
     select id from made`;
   return rows.map((row) => row.id);
+}
+
+/** Puts every schedule of the tenant into the due index. */
+export async function makeDue(sql: Sql, { tenantId }: ArrangedEndpoint, nextRunAt: number): Promise<void> {
+  await sql`insert into downbeat.schedule_due (tenant_id, schedule_id, next_run_at)
+    select tenant_id, id, to_timestamp(${nextRunAt / 1000}::float8) from downbeat.schedules where tenant_id = ${tenantId}`;
 }
 
 /** The database's clock, in ms since 1970. */

@@ -1,0 +1,49 @@
+/** A point in time: whole milliseconds since the Unix epoch. */
+export type Instant = number;
+
+/** When a schedule is due. One rule describes every occurrence it will ever have; `nextOccurrence` walks them. */
+export type Rule = CronRule | IntervalRule | OnceRule;
+
+/** A window around any rule. Both ends are inclusive: an occurrence exactly at `startsAt` or exactly at `endsAt` exists. */
+export interface RuleBounds {
+  startsAt?: Instant;
+  endsAt?: Instant;
+}
+
+export interface CronRule extends RuleBounds {
+  kind: "cron";
+  /**
+   * 5 fields (minute, hour, day of month, month, day of week), 6 (seconds first) or 7 (year last), with names, `L`, `W`, `#`, `?` and `@daily` as croner
+   * reads them. As in every cron, day of month and day of week are alternatives when both are restricted; `+` before the day of week means both.
+   */
+  cronExpression: string;
+  /** An IANA name, as the user wrote it. */
+  timezone: string;
+}
+
+export interface IntervalRule extends RuleBounds {
+  kind: "interval";
+  intervalSeconds: number;
+  /** The k-th occurrence is at `anchorAt + k · intervalSeconds`, k ≥ 1, in absolute time: daylight saving does not move it. */
+  anchorAt: Instant;
+}
+
+export interface OnceRule extends RuleBounds {
+  kind: "once";
+  runAt: Instant;
+}
+
+/**
+ * A rule that cannot be evaluated: its expression or its zone is not (or, after an upgrade of the time zone database, no longer) known. `validateRule` reports
+ * it to whoever creates the rule; for a stored rule the caller must set the schedule aside, because waiting does not mend it.
+ */
+export class UnusableRuleError extends Error {
+  override readonly name = "UnusableRuleError";
+  /** The API's name of the field at fault. */
+  readonly field: "cron_expression" | "timezone";
+
+  constructor(field: "cron_expression" | "timezone", message: string) {
+    super(message);
+    this.field = field;
+  }
+}

@@ -1,0 +1,77 @@
+import { until } from "@downbeat/testkit/until.ts";
+import { expect, test } from "vitest";
+import { callsByRun, expectEachDeliveredOnce, readLedger } from "./ledger.ts";
+import { createWorld } from "./world.ts";
+
+test("an executor killed before the call: the run is delivered once, the killed attempt is on the ledger as unknown", async (context) => {
+  const world = await createWorld({ test: context });
+  await world.scheduleOnce(1);
+  world.startDispatcher();
+  const killed = world.startExecutor({}, "executor.leased");
+  await killed.atFailpoint();
+  await killed.kill();
+  expect(await readLedger(world.sql)).toMatchObject([{ state: "running", attempt: 1, outcomes: [] }]);
+
+  world.startExecutor();
+  await world.quiet(1);
+  const [run] = await expectEachDeliveredOnce(world, 1);
+  expect(run).toMatchObject({ attempt: 2, outcomes: ["unknown", "success"] });
+});
+
+test("an executor killed after the 2xx and before the commit: one extra call, under the same webhook-id", async (context) => {
+  const world = await createWorld({ test: context });
+  await world.scheduleOnce(1);
+  world.startDispatcher();
+  const killed = world.startExecutor({}, "executor.called-before-record");
+  await killed.atFailpoint();
+  await killed.kill();
+  expect(world.receiver.calls).toHaveLength(1);
+
+  world.startExecutor();
+  await world.quiet(1);
+  const [run, ...others] = await readLedger(world.sql);
+  expect(others).toEqual([]);
+  expect(run).toMatchObject({ state: "succeeded", attempt: 2, outcomes: ["unknown", "success"] });
+  expect([...callsByRun(world)]).toEqual([[run?.id, 2]]);
+});
+
+test("an executor killed after the commit and before the delete: no extra call", async (context) => {
+  const world = await createWorld({ test: context });
+  await world.scheduleOnce(1);
+  world.startDispatcher();
+  const killed = world.startExecutor({}, "executor.recorded-before-delete");
+  await killed.atFailpoint();
+  await killed.kill();
+
+  // The message of the recorded run is still there. The second executor gets it when its visibility timeout is over.
+  const second = world.startExecutor();
+  await world.quiet(1);
+  expect(second.isAlive).toBe(true);
+  const [run] = await expectEachDeliveredOnce(world, 1);
+  expect(run).toMatchObject({ attempt: 1, outcomes: ["success"] });
+});
+
+test("an executor killed with many calls in flight: every run is delivered, no more extra calls than leases lost", async (context) => {
+  const world = await createWorld({ test: context });
+  await world.scheduleOnce(40);
+  world.startDispatcher();
+  // From the tenth call on, outcomes are lost with the process.
+  const killed = world.startExecutor({}, "executor.called-before-record:10");
+  await killed.atFailpoint();
+  await until("the other outcomes to be written", async () => {
+    const ledger = await readLedger(world.sql);
+    return ledger.filter(({ state }) => state === "succeeded").length === 9;
+  });
+  await killed.kill();
+
+  world.startExecutor();
+  await world.quiet(40);
+  const ledger = await readLedger(world.sql);
+  const calls = callsByRun(world);
+  expect([...calls.keys()].sort()).toEqual(ledger.map(({ id }) => id));
+  for (const { id, state, outcomes } of ledger) {
+    expect(state).toBe("succeeded");
+    expect(outcomes.at(-1)).toBe("success");
+    expect(calls.get(id)).toBeLessThanOrEqual(outcomes.length);
+  }
+});

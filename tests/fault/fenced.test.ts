@@ -1,0 +1,55 @@
+import { startReceiver } from "@downbeat/testkit/receiver.ts";
+import { until } from "@downbeat/testkit/until.ts";
+import { expect, test } from "vitest";
+import { callsByRun, expectEachDeliveredOnce, readLedger } from "./ledger.ts";
+import { createWorld } from "./world.ts";
+
+test("an executor frozen during its call until its lease is lost: its late outcome is fenced, the newer one stays", async (context) => {
+  // The first call is answered only when told to, and with an error: a late write would turn the succeeded run into a failed one.
+  let answerFirstCall = () => {};
+  const receiver = await startReceiver((_call, response, number) => {
+    if (number === 1) answerFirstCall = () => response.writeHead(400).end();
+    else response.writeHead(204).end();
+  });
+  const world = await createWorld({ test: context, receiver });
+  await world.scheduleOnce(1);
+  world.startDispatcher();
+  const frozen = world.startExecutor();
+  await receiver.received(1);
+  frozen.signal("SIGSTOP");
+  answerFirstCall();
+  world.startExecutor();
+  await world.quiet(1);
+  const newer = await readLedger(world.sql);
+  expect(newer).toMatchObject([{ state: "succeeded", attempt: 2, outcomes: ["unknown", "success"] }]);
+
+  frozen.signal("SIGCONT");
+  const fenced = await frozen.logged("the fenced write", ({ msg }) => msg?.startsWith("attempt fenced") === true);
+  expect(fenced).toMatchObject({ level: "warn", run: newer[0]?.id, attempt: 1, isRecorded: false });
+  expect(await readLedger(world.sql)).toEqual(newer);
+  expect([...callsByRun(world)]).toEqual([[newer[0]?.id, 2]]);
+  frozen.signal("SIGTERM");
+  expect(await frozen.exited).toEqual({ code: 0, signal: null });
+});
+
+test("an executor frozen before its call until its lease is lost does not call any more", async (context) => {
+  const world = await createWorld({ test: context });
+  await world.scheduleOnce(1, 2_000);
+  world.startDispatcher();
+  const frozen = world.startExecutor();
+  await until("the run to be leased ahead of its instant", async () => {
+    const [run] = await readLedger(world.sql);
+    return run?.state === "running";
+  });
+  frozen.signal("SIGSTOP");
+  expect(world.receiver.calls).toHaveLength(0);
+  world.startExecutor();
+  await world.quiet(1);
+
+  frozen.signal("SIGCONT");
+  // Its drain ends when the run it holds is done with, one way or the other.
+  frozen.signal("SIGTERM");
+  expect(await frozen.exited).toEqual({ code: 0, signal: null });
+  const [run] = await expectEachDeliveredOnce(world, 1);
+  expect(run).toMatchObject({ attempt: 2, outcomes: ["unknown", "success"] });
+});
