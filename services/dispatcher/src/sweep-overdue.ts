@@ -7,15 +7,17 @@ export interface SweepOptions {
   publishTimeoutMs: number;
 }
 
-/** Sent this often without any executor taking it up, a run is given up as `lost_in_queue` (rule D9b). */
-const redrivesMax = 5;
-/** One delivery and eight retries (rule W13). */
-const attemptsMax = 9;
+export const sweepLimits = {
+  /** Sent this often without any executor taking it up, a run is given up as `lost_in_queue` (rule D9b). */
+  redrivesMax: 5,
+  /** One delivery and eight retries (rule W13). */
+  attemptsMax: 9,
+} as const;
 
 /**
  * Takes up to `batchSize` runs that were silent for too long: claimed but never sent, due for a retry, lost in the queue, or under a lease that ran out. Those answered
  * `isSendable` go to the queue again.
  */
 export function sweepOverdue({ sql, batchSize, publishTimeoutMs }: SweepOptions): Promise<OverdueRun[]> {
-  return sql.begin((transaction) => takeOverdue(transaction, { runsMax: batchSize, publishTimeoutMs, redrivesMax, attemptsMax }));
+  return sql.begin((transaction) => takeOverdue(transaction, { runsMax: batchSize, publishTimeoutMs, ...sweepLimits }));
 }

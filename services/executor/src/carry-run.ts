@@ -4,10 +4,9 @@ import type { Log } from "@downbeat/runtime/log.ts";
 import type { Slots } from "@downbeat/runtime/slots.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
-import type { AttemptRecord } from "@downbeat/store/record-outcomes.ts";
 import { renewLeases } from "@downbeat/store/renew-leases.ts";
 import type { DatabaseTime } from "./database-time.ts";
-import { deliver, type DeliverOptions } from "./deliver.ts";
+import { deliver, type Delivered, type DeliverOptions } from "./deliver.ts";
 import type { Outcomes } from "./outcomes.ts";
 
 export interface CarryRunOptions extends DeliverOptions {
@@ -40,18 +39,18 @@ export async function carryRun(run: LeasedRun, options: CarryRunOptions): Promis
   if (draining.aborted) return "uncalled";
 
   await slots.take();
-  let record: AttemptRecord;
+  let delivered: Delivered;
   try {
     if (draining.aborted) return "uncalled";
     // A run that waited long for its slot may have little of its lease left, or none.
     if (run.leasedUntil - databaseTime.now() < leaseMs * leaseShareNeeded && !(await renewLease(run, options))) return "fenced";
-    record = await deliver(run, options);
+    delivered = await deliver(run, options);
   } finally {
     slots.release();
   }
   await failpoint("executor.called-before-record");
-  const isRecorded = await outcomes.record(record);
-  logAttempt(run, record, isRecorded, options);
+  const isRecorded = await outcomes.record(delivered.record);
+  logAttempt(run, delivered, isRecorded, options);
   return isRecorded ? "recorded" : "fenced";
 }
 
@@ -69,7 +68,12 @@ async function renewLease(run: LeasedRun, { sql, leaseMs }: CarryRunOptions): Pr
 }
 
 /** The one wide line of an attempt. */
-function logAttempt(run: LeasedRun, record: AttemptRecord, isRecorded: boolean, { log, executor }: CarryRunOptions): void {
+function logAttempt(
+  run: LeasedRun,
+  { record, internalCode, detail }: Delivered,
+  isRecorded: boolean,
+  { log, executor }: CarryRunOptions,
+): void {
   const line = {
     tenant: run.tenantId,
     schedule: run.scheduleId,
@@ -77,7 +81,8 @@ function logAttempt(run: LeasedRun, record: AttemptRecord, isRecorded: boolean, 
     attempt: run.attempt,
     endpoint: run.endpointId,
     outcome: record.outcome,
-    code: record.code,
+    code: internalCode,
+    ...(detail === null ? {} : { detail }),
     status: record.httpStatus,
     lagMs: Math.round(record.startedAt - run.dueAt),
     durationMs: Math.round(record.durationMs),

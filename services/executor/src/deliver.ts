@@ -1,6 +1,6 @@
 import { buildRequest, type Target } from "@downbeat/delivery/build-request.ts";
 import type { Caller } from "@downbeat/delivery/call.ts";
-import { classify } from "@downbeat/delivery/outcome.ts";
+import { classify, publicCode } from "@downbeat/delivery/outcome.ts";
 import { nextDelay } from "@downbeat/delivery/retry-policy.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
 import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
@@ -16,13 +16,24 @@ export interface DeliverOptions {
   allowPrivateTargets: boolean;
 }
 
+/** What became of an attempt: what the ledger and so the tenant may see, and what only the operator's log says (rule S5). */
+export interface Delivered {
+  record: AttemptRecord;
+  internalCode: string;
+  /** May hold internal addresses and resolver detail. */
+  detail: string | null;
+}
+
+/** No attempt starts later than this after the occurrence (rule W13). */
+const retriedForMsMax = 72 * 3_600_000;
+
 const userAgent = "Downbeat/0.1 (+webhook)";
 
 /**
  * ⑥⑦ One attempt: build and sign the request, make the call, and decide what its outcome means for the run. Never throws for what a target does; a request that cannot be
  * made is an outcome too.
  */
-export async function deliver(run: LeasedRun, options: DeliverOptions): Promise<AttemptRecord> {
+export async function deliver(run: LeasedRun, options: DeliverOptions): Promise<Delivered> {
   const { endpoints, caller, databaseTime, random, allowPrivateTargets } = options;
   const startedAt = databaseTime.now();
   const endpoint = endpoints.get({ tenantId: run.tenantId, endpointId: run.endpointId, revision: run.endpointRevision });
@@ -48,20 +59,25 @@ export async function deliver(run: LeasedRun, options: DeliverOptions): Promise<
   const next =
     outcome.kind === "success"
       ? ({ state: "succeeded" } as const)
-      : toNext(nextDelay({ attempt: run.attempt, outcome, random, nowMs: databaseTime.now() }));
-  return {
+      : toNext(
+          nextDelay({ attempt: run.attempt, outcome, random, nowMs: databaseTime.now(), endsAtMs: run.scheduledFor + retriedForMsMax }),
+        );
+  const code = publicCode(outcome.code);
+  const record: AttemptRecord = {
     tenantId: run.tenantId,
     runId: run.runId,
     leaseToken: run.leaseToken,
     attempt: run.attempt,
     outcome: outcome.kind,
-    code: outcome.kind === "success" ? null : outcome.code,
+    code: outcome.kind === "success" ? null : code,
     httpStatus: outcome.httpStatus,
     startedAt,
-    durationMs: result.kind === "refusal" ? 0 : result.durationMs,
+    // How long an unreachable address took to fail would tell what is behind it.
+    durationMs: result.kind === "refusal" || code === "not_reached" ? 0 : result.durationMs,
     responseExcerpt: result.kind === "response" ? result.excerpt : null,
     next,
   };
+  return { record, internalCode: outcome.code, detail: result.kind === "failure" ? result.detail : null };
 }
 
 function toNext(decision: ReturnType<typeof nextDelay>): AttemptRecord["next"] {

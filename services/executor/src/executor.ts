@@ -117,6 +117,7 @@ export class Executor {
   }
 
   async #finishCarried(): Promise<void> {
+    await this.#leaseWaiting.dealt();
     while (this.#carried.size > 0) await Promise.all(this.#carried);
     await this.#outcomes.drained();
   }

@@ -39,7 +39,7 @@ export class LeaseWaiting {
   readonly #options: LeaseWaitingOptions;
   #waiting: ReceivedRun[] = [];
   #leased = 0;
-  #isLeasing = false;
+  #leasing: Promise<void> | undefined;
   #whenRoom: (() => void)[] = [];
   #failed: (error: unknown) => void = () => {};
   /** Rejects when leasing failed for a reason that waiting cannot mend. */
@@ -76,24 +76,28 @@ export class LeaseWaiting {
     return this.#waiting.splice(0);
   }
 
+  /** Resolves when the lease that was under way, if any, is had and dealt out. */
+  async dealt(): Promise<void> {
+    await this.#leasing;
+  }
+
   #leaseMore(): void {
     const { leasedMax, waitingMax, signal } = this.#options;
     const room = leasedMax - this.#leased;
     // Waits until a fair share of the room is free, so that a stream of short runs is leased in batches and not one by one.
     const isWorthwhile = room >= Math.min(this.#waiting.length, Math.ceil(leasedMax / 4));
-    if (this.#isLeasing || signal.aborted || this.#waiting.length === 0 || !isWorthwhile) return;
+    if (this.#leasing !== undefined || signal.aborted || this.#waiting.length === 0 || !isWorthwhile) return;
     const batch = this.#waiting.splice(0, room);
     if (this.#waiting.length <= waitingMax) for (const resolve of this.#whenRoom.splice(0)) resolve();
     this.#leased += batch.length;
-    this.#isLeasing = true;
-    void this.#lease(batch)
+    this.#leasing = this.#lease(batch)
       .catch((error: unknown) => {
         this.#leased -= batch.length;
         for (const received of batch) this.#options.onSettled(received, { isDone: false, againInSeconds: 0 });
         if (!(error instanceof StoppedError)) this.#failed(error);
       })
       .finally(() => {
-        this.#isLeasing = false;
+        this.#leasing = undefined;
         this.#leaseMore();
       });
   }
@@ -114,7 +118,10 @@ export class LeaseWaiting {
     await keepTrying(
       () => endpoints.load(leased.map((run) => ({ tenantId: run.tenantId, endpointId: run.endpointId, revision: run.endpointRevision }))),
       { ...trying, action: "load endpoints" },
-    );
+    ).catch((error: unknown) => {
+      // Draining: nothing will be called any more, but what has just been leased has to be dealt out to be given back.
+      if (!(error instanceof StoppedError)) throw error;
+    });
     const answers = new Map(result.answers.map((answer) => [answer.verdict === "leased" ? answer.run.runId : answer.key.runId, answer]));
     for (const received of batch) this.#deal(received, answers.get(received.runId), result.nowAt, answers);
   }
