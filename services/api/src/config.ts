@@ -1,0 +1,40 @@
+import { parseKeyRing } from "@downbeat/delivery/seal.ts";
+import { commonConfig, flag, integer } from "@downbeat/runtime/config.ts";
+import * as z from "zod";
+
+export const apiConfig = z.object({
+  DATABASE_URL: z
+    .string()
+    .describe("Postgres, `postgres://user:password@host:port/database`; the login must be a member of the role `downbeat_api`."),
+  API_HOST: z
+    .string()
+    .default("127.0.0.1")
+    .describe("Address to listen on. Default 127.0.0.1: reachable from outside only when that was decided; `0.0.0.0` in a container."),
+  API_PORT: integer(0, 65_535).default(4600).describe("Port to listen on; `0` takes a free one. Default 4600."),
+  DOWNBEAT_SECRET_KEYS: z
+    .string()
+    .refine(isKeyRing, { error: ({ input }) => keyRingProblem(String(input)) })
+    .describe(
+      "Key ring that seals endpoint secrets: `keyid:base64` of 32 bytes (`openssl rand -base64 32`), comma-separated; the first one seals, all of them open. The same as the executor's.",
+    ),
+  ALLOW_PRIVATE_TARGETS: flag()
+    .default(false)
+    .describe("Accepts endpoints on loopback and private addresses, and with plain http. Default false; only for development and tests."),
+  ...commonConfig.shape,
+});
+
+export type ApiConfig = z.output<typeof apiConfig>;
+
+function isKeyRing(text: string): boolean {
+  return keyRingProblem(text) === "";
+}
+
+/** Why the text is no key ring, without repeating any of it; empty when it is one. */
+function keyRingProblem(text: string): string {
+  try {
+    parseKeyRing(text);
+    return "";
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

@@ -1,0 +1,132 @@
+import { randomUUID } from "node:crypto";
+import swagger from "@fastify/swagger";
+import { describeError, type Log } from "@downbeat/runtime/log.ts";
+import { fastify, type FastifyRequest } from "fastify";
+import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+import { answerProblem } from "./answer-problem.ts";
+import type { Api, ApiParts } from "./api.ts";
+import { authenticate } from "./authenticate.ts";
+import { endpointRoutes } from "./endpoints.ts";
+import { healthRoutes } from "./health.ts";
+import { openApiBase, tidyDocument } from "./openapi.ts";
+import { Problem } from "./problem.ts";
+import { runRoutes } from "./runs.ts";
+import { scheduleActionRoutes } from "./schedule-actions.ts";
+import { scheduleRoutes } from "./schedules.ts";
+import { tenantRoutes } from "./tenants.ts";
+import { validateRequest } from "./validate-request.ts";
+
+export type ApiServerOptions = ApiParts & { log: Log };
+
+const bodyBytesMax = 256 * 1024;
+
+/** The HTTP server with every route, not listening yet. Nothing is connected until a request needs it. */
+export async function createServer({ log, ...parts }: ApiServerOptions): Promise<Api> {
+  const server: Api = fastify({
+    logger: false,
+    bodyLimit: bodyBytesMax,
+    // A client that sends slower than this holds a socket for nothing.
+    requestTimeout: 30_000,
+    genReqId: () => randomUUID(),
+    // An id is looked up, never trusted; long segments are names that nobody has.
+    routerOptions: { maxParamLength: 2_048 },
+  }).withTypeProvider<ZodTypeProvider>();
+  server.setValidatorCompiler(validateRequest);
+  server.setSerializerCompiler(serializerCompiler);
+  server.setErrorHandler(answerProblem);
+  server.setNotFoundHandler((request, reply) => answerProblem(new Problem("route_not_found", { detail: "See /api/v1/openapi.json." }), request, reply));
+  acceptJson(server);
+  logRequests(server, log);
+  const methods = collectRoutes(server);
+
+  await server.register(swagger, {
+    openapi: openApiBase(parts.version),
+    transform: jsonSchemaTransform,
+    transformObject: (document) => tidyDocument(jsonSchemaTransformObject(document)),
+  });
+  await server.register(
+    async (v1) => {
+      const api: Api = v1.withTypeProvider<ZodTypeProvider>();
+      api.get("/openapi.json", { schema: { hide: true } }, (_request, reply) => reply.send(server.swagger()));
+      healthRoutes(api, parts, { isDocumented: true });
+      await api.register(async (guarded) => {
+        guarded.addHook("onRequest", async (request) => {
+          request.caller = await authenticate(parts.sql, request);
+        });
+        for (const addRoutes of [tenantRoutes, endpointRoutes, scheduleRoutes, scheduleActionRoutes, runRoutes]) addRoutes(guarded, parts);
+      });
+    },
+    { prefix: "/api/v1" },
+  );
+  // Where probes look for it.
+  await server.register(async (root) => healthRoutes(root.withTypeProvider<ZodTypeProvider>(), parts, { isDocumented: false }));
+  refuseOtherMethods(server, methods);
+  return server;
+}
+
+/** JSON and nothing else. `POST …/pause` needs no body; clients that say `Content-Type: application/json` without one are right too. */
+function acceptJson(server: Api): void {
+  server.removeContentTypeParser("text/plain");
+  const parseJson = server.getDefaultJsonParser("error", "error");
+  server.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined);
+    else void parseJson(request, String(body), done);
+  });
+}
+
+/** Exactly one line for each request: who, what, how it ended, how long it took. Never headers, query or body. */
+function logRequests(server: Api, log: Log): void {
+  server.addHook("onRequest", async (request, reply) => {
+    void reply.header("x-request-id", request.id);
+  });
+  server.addHook("onResponse", async (request, reply) => {
+    const { statusCode } = reply;
+    const line = { ...requestFields(request), status: statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 };
+    if (request.failure === undefined) {
+      const isProbe = request.routeOptions.url?.endsWith("/health") === true && statusCode === 200;
+      log[isProbe ? "debug" : "info"](line, "request");
+    } else {
+      log[statusCode === 503 ? "warn" : "error"]({ ...line, err: request.failure }, `request failed: ${describeError(request.failure)}`);
+    }
+  });
+}
+
+function requestFields(request: FastifyRequest) {
+  const { caller } = request as { caller?: FastifyRequest["caller"] };
+  return {
+    request: request.id,
+    method: request.method,
+    route: request.routeOptions.url ?? "unknown",
+    tenant: caller?.tenant?.id,
+    key: caller?.keyId,
+  };
+}
+
+const allMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
+type Method = (typeof allMethods)[number];
+
+function collectRoutes(server: Api): Map<string, Set<string>> {
+  const methods = new Map<string, Set<string>>();
+  server.addHook("onRoute", ({ url, method }) => {
+    const known = methods.get(url) ?? new Set();
+    for (const one of [method].flat()) known.add(one);
+    methods.set(url, known);
+  });
+  return methods;
+}
+
+/** A path that exists answers 405 to the methods it does not take, and says which it does. */
+function refuseOtherMethods(server: Api, routes: ReadonlyMap<string, ReadonlySet<string>>): void {
+  for (const [url, known] of [...routes]) {
+    const allowed = [...known].sort().join(", ");
+    const method: Method[] = allMethods.filter((one) => !known.has(one));
+    server.route({
+      method,
+      url,
+      schema: { hide: true },
+      handler: () => {
+        throw new Problem("method_not_allowed", { detail: `This route takes ${allowed}.`, headers: { allow: allowed } });
+      },
+    });
+  }
+}
