@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import type { FailpointName } from "@downbeat/runtime/failpoint.ts";
 
 /** One JSON log line. */
@@ -51,6 +52,8 @@ export interface ServiceProcessOptions {
 
 const deadlineMs = 20_000;
 
+const compileCache = fileURLToPath(new URL("../../../node_modules/.cache/node", import.meta.url));
+
 /** Children that still run. A test's process that ends takes them with it. */
 const children = new Set<ChildProcess>();
 process.once("exit", () => {
@@ -64,6 +67,8 @@ export function startServiceProcess({ name, main, environment, failpoint }: Serv
     env: {
       PATH: process.env["PATH"],
       TZ: "UTC",
+      // Halves the time to start, most of which is compiling the AWS SDK.
+      NODE_COMPILE_CACHE: compileCache,
       ...environment,
       ...(failpoint === undefined ? {} : { DOWNBEAT_FAILPOINT: failpoint }),
     },
