@@ -22,7 +22,7 @@ const unreadable = [
   { body: "é".repeat(100_000), reason: "not JSON" },
 ];
 
-test("poison messages: each is read once, kept as evidence and deleted; the loop lives and delivers the next good run", async (context) => {
+test.concurrent("poison messages: each is read once, kept as evidence and deleted; the loop lives and delivers the next good run", async (context) => {
   const world = await createWorld({ test: context });
   const executor = world.startExecutor();
   await world.scheduleOnce(1);
@@ -51,7 +51,7 @@ test("poison messages: each is read once, kept as evidence and deleted; the loop
   expect(deadLetters).toEqual({ visible: 0, inFlight: 0, delayed: 0 });
 });
 
-test("the queue purged behind our back: every run is found, sent again and delivered once", async (context) => {
+test.concurrent("the queue purged behind our back: every run is found, sent again and delivered once", async (context) => {
   const world = await createWorld({ test: context });
   await world.scheduleOnce(50);
   const settings = { LOST_AFTER_SECONDS: "1" };

@@ -25,7 +25,7 @@ async function nextPass(world: World, settings: Record<string, string> = onePass
   return { ...pass };
 }
 
-test("a dispatcher killed in the middle of a claim leaves nothing behind: no run, no moved watermark, no lock", async (context) => {
+test.concurrent("a dispatcher killed in the middle of a claim leaves nothing behind: no run, no moved watermark, no lock", async (context) => {
   const world = await createWorld({ test: context });
   await world.scheduleOnce(50);
   const dueRows = () => world.sql`select schedule_id, next_run_at from downbeat.schedule_due order by schedule_id`;
@@ -43,7 +43,7 @@ test("a dispatcher killed in the middle of a claim leaves nothing behind: no run
   await expectEachDeliveredOnce(world, 50);
 });
 
-test("a dispatcher killed after the claim's commit and before any send: the next pass sends every run, each is delivered once", async (context) => {
+test.concurrent("a dispatcher killed after the claim's commit and before any send: the next pass sends every run, each is delivered once", async (context) => {
   const world = await createWorld({ test: context });
   await world.scheduleOnce(50);
   const killed = world.startDispatcher(onePass, "dispatcher.claim-committed");
@@ -59,7 +59,7 @@ test("a dispatcher killed after the claim's commit and before any send: the next
   await expectEachDeliveredOnce(world, 50);
 });
 
-test.for([
+test.concurrent.for([
   { place: "between two sends", failpoint: "dispatcher.message-batch-sent:2", sentBefore: 20 },
   { place: "after the last send and before the mark", failpoint: "dispatcher.sent-before-mark", sentBefore: 60 },
 ] as const)("a dispatcher killed $place: messages are doubled, calls are not", async ({ failpoint, sentBefore }, context) => {

@@ -54,7 +54,7 @@ test("two dispatchers at the same second with 5,000 due: exactly 5,000 runs, non
   expect(named).toHaveLength(5_000);
   expect(named.sort()).toEqual((await readLedger(world.sql)).map(({ id }) => id));
 
-  world.startExecutor({ LOG_LEVEL: "warn", LEASE_MS: "10000", VISIBILITY_SECONDS: "10" });
+  world.startExecutor({ LOG_LEVEL: "warn", VISIBILITY_SECONDS: "10" });
   await world.quiet(5_000);
   await expectEachDeliveredOnce(world, 5_000);
 });

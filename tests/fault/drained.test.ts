@@ -5,10 +5,7 @@ import { expect, test } from "vitest";
 import { expectEachDeliveredOnce, readLedger, statesOf } from "./ledger.ts";
 import { createWorld } from "./world.ts";
 
-/** Leases that outlast the time a test holds calls open. */
-const slow = { LEASE_MS: "20000", VISIBILITY_SECONDS: "20" };
-
-test("SIGTERM: calls in flight are finished and recorded, waiting runs go back unspent, the next executor delivers them", async (context) => {
+test.concurrent("SIGTERM: calls in flight are finished and recorded, waiting runs go back unspent, the next executor delivers them", async (context) => {
   const held: ServerResponse[] = [];
   let isHolding = true;
   const receiver = await startReceiver((_call, response) => {
@@ -18,7 +15,7 @@ test("SIGTERM: calls in flight are finished and recorded, waiting runs go back u
   const world = await createWorld({ test: context, receiver, timeoutMs: 15_000 });
   await world.scheduleOnce(30);
   const dispatcher = world.startDispatcher({ DISPATCH_FOR_SECONDS: "0", RUNS_PER_MESSAGE: "1" });
-  const drained = world.startExecutor({ ...slow, MAX_CONCURRENT_RUNS: "5" });
+  const drained = world.startExecutor({ MAX_CONCURRENT_RUNS: "5" });
   expect(await dispatcher.exited).toEqual({ code: 0, signal: null });
   await receiver.received(5);
   // Five being called, five leased for the next free slot, the others waiting without a lease.
@@ -36,13 +33,13 @@ test("SIGTERM: calls in flight are finished and recorded, waiting runs go back u
   expect(await statesOf(world.sql)).toEqual({ succeeded: 5, queued: 25 });
   expect(receiver.calls).toHaveLength(5);
 
-  world.startExecutor(slow);
+  world.startExecutor();
   await world.quiet(30);
   const ledger = await expectEachDeliveredOnce(world, 30);
   expect(ledger.every(({ attempt, outcomes }) => attempt === 1 && outcomes.length === 1)).toBe(true);
 });
 
-test("SIGTERM in the middle of leasing: the lease is given back, unspent and uncalled", async (context) => {
+test.concurrent("SIGTERM in the middle of leasing: the lease is given back, unspent and uncalled", async (context) => {
   const world = await createWorld({ test: context });
   await world.scheduleOnce(3);
   const claimed = world.startDispatcher({ DISPATCH_FOR_SECONDS: "0" });
@@ -50,7 +47,7 @@ test("SIGTERM in the middle of leasing: the lease is given back, unspent and unc
   const drained = await world.sql.begin(async (transaction) => {
     // The lease statement waits for these rows.
     await transaction`select id from downbeat.runs for update`;
-    const executor = world.startExecutor(slow);
+    const executor = world.startExecutor();
     await until("the executor to be leasing", async () => {
       const [row] = await world.sql<{ waiting: number }[]>`
         select count(*)::int as waiting from pg_stat_activity

@@ -1,13 +1,13 @@
 import { until } from "@downbeat/testkit/until.ts";
 import { expect, test } from "vitest";
 import { callsByRun, expectEachDeliveredOnce, readLedger } from "./ledger.ts";
-import { createWorld } from "./world.ts";
+import { createWorld, shortLease } from "./world.ts";
 
-test("an executor killed before the call: the run is delivered once, the killed attempt is on the ledger as unknown", async (context) => {
+test.concurrent("an executor killed before the call: the run is delivered once, the killed attempt is on the ledger as unknown", async (context) => {
   const world = await createWorld({ test: context });
   await world.scheduleOnce(1);
   world.startDispatcher();
-  const killed = world.startExecutor({}, "executor.leased");
+  const killed = world.startExecutor(shortLease, "executor.leased");
   await killed.atFailpoint();
   await killed.kill();
   expect(await readLedger(world.sql)).toMatchObject([{ state: "running", attempt: 1, outcomes: [] }]);
@@ -18,11 +18,11 @@ test("an executor killed before the call: the run is delivered once, the killed 
   expect(run).toMatchObject({ attempt: 2, outcomes: ["unknown", "success"] });
 });
 
-test("an executor killed after the 2xx and before the commit: one extra call, under the same webhook-id", async (context) => {
+test.concurrent("an executor killed after the 2xx and before the commit: one extra call, under the same webhook-id", async (context) => {
   const world = await createWorld({ test: context });
   await world.scheduleOnce(1);
   world.startDispatcher();
-  const killed = world.startExecutor({}, "executor.called-before-record");
+  const killed = world.startExecutor(shortLease, "executor.called-before-record");
   await killed.atFailpoint();
   await killed.kill();
   expect(world.receiver.calls).toHaveLength(1);
@@ -35,11 +35,11 @@ test("an executor killed after the 2xx and before the commit: one extra call, un
   expect([...callsByRun(world)]).toEqual([[run?.id, 2]]);
 });
 
-test("an executor killed after the commit and before the delete: no extra call", async (context) => {
+test.concurrent("an executor killed after the commit and before the delete: no extra call", async (context) => {
   const world = await createWorld({ test: context });
   await world.scheduleOnce(1);
   world.startDispatcher();
-  const killed = world.startExecutor({}, "executor.recorded-before-delete");
+  const killed = world.startExecutor(shortLease, "executor.recorded-before-delete");
   await killed.atFailpoint();
   await killed.kill();
 
@@ -51,12 +51,12 @@ test("an executor killed after the commit and before the delete: no extra call",
   expect(run).toMatchObject({ attempt: 1, outcomes: ["success"] });
 });
 
-test("an executor killed with many calls in flight: every run is delivered, no more extra calls than leases lost", async (context) => {
+test.concurrent("an executor killed with many calls in flight: every run is delivered, no more extra calls than leases lost", async (context) => {
   const world = await createWorld({ test: context });
   await world.scheduleOnce(40);
   world.startDispatcher();
   // From the tenth call on, outcomes are lost with the process.
-  const killed = world.startExecutor({}, "executor.called-before-record:10");
+  const killed = world.startExecutor(shortLease, "executor.called-before-record:10");
   await killed.atFailpoint();
   await until("the other outcomes to be written", async () => {
     const ledger = await readLedger(world.sql);

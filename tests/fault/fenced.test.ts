@@ -2,9 +2,9 @@ import { startReceiver } from "@downbeat/testkit/receiver.ts";
 import { until } from "@downbeat/testkit/until.ts";
 import { expect, test } from "vitest";
 import { callsByRun, expectEachDeliveredOnce, readLedger } from "./ledger.ts";
-import { createWorld } from "./world.ts";
+import { createWorld, shortLease } from "./world.ts";
 
-test("an executor frozen during its call until its lease is lost: its late outcome is fenced, the newer one stays", async (context) => {
+test.concurrent("an executor frozen during its call until its lease is lost: its late outcome is fenced, the newer one stays", async (context) => {
   // The first call is answered only when told to, and with an error: a late write would turn the succeeded run into a failed one.
   let answerFirstCall = () => {};
   const receiver = await startReceiver((_call, response, number) => {
@@ -14,7 +14,7 @@ test("an executor frozen during its call until its lease is lost: its late outco
   const world = await createWorld({ test: context, receiver });
   await world.scheduleOnce(1);
   world.startDispatcher();
-  const frozen = world.startExecutor();
+  const frozen = world.startExecutor(shortLease);
   await receiver.received(1);
   frozen.signal("SIGSTOP");
   answerFirstCall();
@@ -32,11 +32,11 @@ test("an executor frozen during its call until its lease is lost: its late outco
   expect(await frozen.exited).toEqual({ code: 0, signal: null });
 });
 
-test("an executor frozen before its call until its lease is lost does not call any more", async (context) => {
+test.concurrent("an executor frozen before its call until its lease is lost does not call any more", async (context) => {
   const world = await createWorld({ test: context });
   await world.scheduleOnce(1, 2_000);
   world.startDispatcher();
-  const frozen = world.startExecutor();
+  const frozen = world.startExecutor(shortLease);
   await until("the run to be leased ahead of its instant", async () => {
     const [run] = await readLedger(world.sql);
     return run?.state === "running";

@@ -49,3 +49,20 @@ export async function expectEachDeliveredOnce(world: World, count: number): Prom
   expect(ledger).toHaveLength(count);
   return ledger;
 }
+
+/**
+ * Exactly one row for each schedule and each occurrence from `anchorAt` up to, but not including, `endAt` (promise P1), and each of those runs succeeded and was called.
+ */
+export async function expectEveryOccurrence(world: World, rule: { anchorAt: number; endAt: number; everyMs: number }): Promise<void> {
+  const schedules = await world.sql<{ id: string; occurrences: number[] }[]>`
+    select schedule.id, array(
+      select (extract(epoch from scheduled_for) * 1000)::float8 from downbeat.runs run
+      where run.tenant_id = schedule.tenant_id and run.schedule_id = schedule.id and run.state = 'succeeded' order by scheduled_for
+    ) as occurrences
+    from downbeat.schedules schedule`;
+  const wanted = Array.from({ length: (rule.endAt - rule.anchorAt) / rule.everyMs }, (_, index) => rule.anchorAt + index * rule.everyMs);
+  for (const { occurrences } of schedules) expect(occurrences).toEqual(wanted);
+  const ledger = await readLedger(world.sql);
+  expect(ledger).toHaveLength(schedules.length * wanted.length);
+  expect([...callsByRun(world).keys()].sort()).toEqual(ledger.map(({ id }) => id));
+}

@@ -9,16 +9,22 @@ import { type Receiver, startReceiver } from "@downbeat/testkit/receiver.ts";
 import { type ServiceProcess, type ServiceProcessOptions, startServiceProcess } from "@downbeat/testkit/service-process.ts";
 import { createTestDatabase } from "@downbeat/testkit/test-database.ts";
 import { until } from "@downbeat/testkit/until.ts";
-import { expect, type TestContext } from "vitest";
+import { expect, type TestContext, vi } from "vitest";
 
-/** Short enough that a test does not wait long for a lease or a timeout to pass, long enough that a busy machine keeps them. */
+// Nothing waits this long when all is well, but a busy machine may take a while to start a dozen processes.
+vi.setConfig({ testTimeout: 60_000 });
+
+/** For the executor whose leases shall be lost soon. The others keep theirs long enough for a busy machine. */
+export const shortLease = { LEASE_MS: "2000" };
+
+/** Short waits between the steps, so that a test is over soon. */
 const quickSettings = {
   DOWNBEAT_SECRET_KEYS: testSecretKeys,
   ALLOW_PRIVATE_TARGETS: "true",
   DISPATCH_FOR_SECONDS: "forever",
   PASS_INTERVAL_MS: "200",
   PUBLISH_TIMEOUT_MS: "300",
-  LEASE_MS: "2000",
+  LEASE_MS: "10000",
   VISIBILITY_SECONDS: "2",
   // The queue server goes on holding the long poll of a killed client, and hands it the next message: it is lost until its visibility timeout.
   RECEIVE_WAIT_SECONDS: "1",
@@ -39,6 +45,10 @@ export interface World {
   startExecutor(settings?: Settings, failpoint?: ServiceProcessOptions["failpoint"]): ServiceProcess;
   /** Schedules with a single occurrence, `inMs` from now. Answers their ids. */
   scheduleOnce(count: number, inMs?: number): Promise<string[]>;
+  /** Schedules that are due each second from now on. Answers the first occurrence, in ms since 1970. */
+  scheduleEachSecond(count: number): Promise<number>;
+  /** Takes all schedules out of the due index. Answers the instant up to which, but not including, they have been evaluated. */
+  unschedule(): Promise<number>;
   /** Resolves when all `count` runs have come to their end and the queue holds no message any more: nothing more can happen. */
   quiet(count: number): Promise<void>;
 }
@@ -49,7 +59,7 @@ export interface WorldOptions {
   /** Of the endpoint; must fit into the lease. */
   timeoutMs?: number;
   /** Where the database is when the test needs one that it can take down. */
-  database?: { url: string; admin: Sql };
+  database?: { url: string; admin: Sql; close(): Promise<void> };
   /** Where the queue is when the test takes it down. */
   queueEndpoint?: string;
 }
@@ -58,7 +68,10 @@ export async function createWorld({ test, timeoutMs = 1_000, ...given }: WorldOp
   const processes: ServiceProcess[] = [];
   const closers: (() => Promise<unknown>)[] = [];
   test.onTestFailed(() => {
-    for (const { name, output } of processes) console.error(`--- ${name}\n${output.slice(-40).join("\n")}`);
+    for (const { name, output } of processes) {
+      const told = output.filter((line) => !line.includes('"msg":"attempt"')).slice(-25);
+      console.error([`--- ${name}`, ...told.map((line) => line.slice(0, 300))].join("\n"));
+    }
   });
   test.onTestFinished(async () => {
     await Promise.all(processes.map((process) => process.kill()));
@@ -66,7 +79,8 @@ export async function createWorld({ test, timeoutMs = 1_000, ...given }: WorldOp
     expect(processes.filter(({ pid }) => isRunning(pid)).map(({ name }) => name)).toEqual([]);
   });
 
-  const database = given.database ?? (await ownDatabase(closers));
+  const database = given.database ?? (await cloneDatabase());
+  closers.push(() => database.close());
   const endpoint = given.queueEndpoint ?? (await ownQueueServer(closers));
   const receiver = given.receiver ?? (await startReceiver());
   closers.push(() => receiver.close());
@@ -99,6 +113,18 @@ export async function createWorld({ test, timeoutMs = 1_000, ...given }: WorldOp
       const dueAt = Math.ceil(await databaseNow(sql)) + inMs;
       return arrangeSchedules(sql, arranged, { rule: { kind: "once", runAt: dueAt }, nextRunAt: dueAt, count });
     },
+    async scheduleEachSecond(count) {
+      const anchorAt = Math.ceil((await databaseNow(sql)) / 1_000) * 1_000;
+      await arrangeSchedules(sql, arranged, { rule: { kind: "interval", intervalSeconds: 1, anchorAt }, nextRunAt: anchorAt, count });
+      return anchorAt;
+    },
+    async unschedule() {
+      const rows = await sql<{ at: number }[]>`
+        delete from downbeat.schedule_due returning (extract(epoch from next_run_at) * 1000)::float8 as at`;
+      const ends = new Set(rows.map(({ at }) => at));
+      expect(ends.size).toBe(1);
+      return Math.max(...ends);
+    },
     async quiet(count) {
       await until(`${count} runs to come to their end`, async () => {
         const [row] = await sql<{ ended: number; open: number }[]>`
@@ -113,13 +139,16 @@ export async function createWorld({ test, timeoutMs = 1_000, ...given }: WorldOp
   };
 }
 
-async function ownDatabase(closers: (() => Promise<unknown>)[]): Promise<{ url: string; admin: Sql }> {
-  const database = await createTestDatabase();
-  closers.push(async () => {
-    await noSessionsOf(database.admin, "downbeat-%");
-    await database.drop();
-  });
-  return database;
+async function cloneDatabase(): Promise<{ url: string; admin: Sql; close(): Promise<void> }> {
+  const { url, admin, drop } = await createTestDatabase();
+  return {
+    url,
+    admin,
+    async close() {
+      await noSessionsOf(admin, "downbeat-%");
+      await drop();
+    },
+  };
 }
 
 async function ownQueueServer(closers: (() => Promise<unknown>)[]): Promise<string> {

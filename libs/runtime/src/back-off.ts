@@ -2,7 +2,7 @@ import type { Clock } from "./clock.ts";
 import { describeError, type Log } from "./log.ts";
 import type { Random } from "./random.ts";
 
-export interface BackOffOptions {
+export interface BackOffOptions<Result = unknown> {
   clock: Clock;
   random: Random;
   log: Log;
@@ -13,6 +13,20 @@ export interface BackOffOptions {
   isTransient?: (error: unknown) => boolean;
   firstDelayMs?: number;
   delayMsMax?: number;
+  /** Shared by all callers that do the same `action`, and kept between calls. Default: one of its own. */
+  outage?: Outage;
+  /** Whether a result proves that the outage is over: one that never needed what was away does not. Default: always. */
+  isProof?: (result: Result, failure: unknown) => boolean;
+}
+
+/**
+ * How far the back-off of one action has come. Loops that share it tell an outage once: whoever fails while another waits for the next step waits with it and says nothing.
+ */
+export class Outage {
+  failures = 0;
+  lastFailure: unknown;
+  /** On the monotonic clock. */
+  nextTryAtMs = Number.NEGATIVE_INFINITY;
 }
 
 /** Thrown by `keepTrying` when its signal aborts before an attempt succeeded. */
@@ -25,20 +39,31 @@ export class StoppedError extends Error {
  * recovers, so that an outage of Postgres or SQS reads as a short story and not as a flood. Never ends the process: a crash loop only adds
  * start-up load to the outage.
  */
-export async function keepTrying<Result>(act: () => Promise<Result>, options: BackOffOptions): Promise<Result> {
+export async function keepTrying<Result>(act: () => Promise<Result>, options: BackOffOptions<Result>): Promise<Result> {
   const { clock, random, log, signal, action, isTransient = () => true, firstDelayMs = 500, delayMsMax = 15_000 } = options;
-  for (let failures = 0; ; failures += 1) {
+  const { outage = new Outage(), isProof = () => true } = options;
+  for (;;) {
     if (signal.aborted) throw new StoppedError(`stopped while trying to ${action}`);
     try {
       const result = await act();
-      if (failures > 0) log.info({ action, failures }, `recovered: ${action}`);
+      if (outage.failures > 0 && isProof(result, outage.lastFailure)) {
+        log.info({ action, failures: outage.failures }, `recovered: ${action}`);
+        outage.failures = 0;
+      }
       return result;
     } catch (error) {
       if (signal.aborted) throw new StoppedError(`stopped while trying to ${action}`, { cause: error });
       if (!isTransient(error)) throw error;
-      const delayMs = Math.min(delayMsMax, firstDelayMs * 2 ** failures) * (1 + 0.2 * random());
-      log.warn({ action, failures: failures + 1, retryInMs: Math.round(delayMs), err: error }, `cannot ${action}: ${describeError(error)}`);
-      await clock.sleep(delayMs, signal);
+      const nowMs = clock.monotonic();
+      if (nowMs >= outage.nextTryAtMs) {
+        const delayMs = Math.min(delayMsMax, firstDelayMs * 2 ** outage.failures) * (1 + 0.2 * random());
+        outage.failures += 1;
+        outage.lastFailure = error;
+        outage.nextTryAtMs = nowMs + delayMs;
+        const { failures } = outage;
+        log.warn({ action, failures, retryInMs: Math.round(delayMs), err: error }, `cannot ${action}: ${describeError(error)}`);
+      }
+      await clock.sleep(outage.nextTryAtMs - nowMs, signal);
     }
   }
 }

@@ -8,7 +8,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds on a clock that never steps; only differences have meaning. */
   monotonic(): number;
-  /** Resolves after `delayMs` or, at once and without error, when `signal` aborts. */
+  /** Resolves after `delayMs`, never before, or, at once and without error, when `signal` aborts. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -21,12 +21,20 @@ export const systemClock: Clock = {
   sleep: (delayMs, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted) return resolve();
+      const endMs = performance.now() + delayMs;
       const finish = () => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", finish);
         resolve();
       };
-      const timer = setTimeout(finish, Math.min(Math.max(0, delayMs), timerDelayMsMax));
+      const startTimer = (leftMs: number) => setTimeout(sleepOn, Math.min(Math.max(0, Math.ceil(leftMs)), timerDelayMsMax));
+      // Node cuts a delay to whole milliseconds and may fire early on top of it. A loop that woke before its target time would find it still ahead and tick twice.
+      const sleepOn = () => {
+        const leftMs = endMs - performance.now();
+        if (leftMs <= 0) finish();
+        else timer = startTimer(leftMs);
+      };
+      let timer = startTimer(delayMs);
       signal?.addEventListener("abort", finish, { once: true });
     }),
 };

@@ -11,12 +11,12 @@ export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-/** Reads `schema` from `environment`. An empty string counts as not set, as `VARIABLE= command` in a shell means it. */
+/** Reads `schema` from `environment`. An empty or blank string counts as not set, as `VARIABLE= command` in a shell means it. */
 export function readConfig<Schema extends z.ZodObject>(schema: Schema, environment: Environment): z.output<Schema> {
   const given: Record<string, string> = {};
   for (const key of Object.keys(schema.shape)) {
     const value = environment[key];
-    if (value !== undefined && value !== "") given[key] = value;
+    if (value !== undefined && value.trim() !== "") given[key] = value;
   }
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;

@@ -3,7 +3,7 @@ import pino from "pino";
 export type Log = pino.Logger;
 
 /**
- * Paths that never reach a log line, wherever they stand. A second line of defence: code does not log these on purpose,
+ * Paths that never reach a log line, in the line itself or in an object on it. A second line of defence: code does not log these on purpose,
  * but an error object of a library may carry a request with its headers.
  */
 const redactedPaths = [
@@ -14,6 +14,8 @@ const redactedPaths = [
   "headers.authorization",
   "req.headers.authorization",
   "*.secret",
+  "*.secrets",
+  "*.authorization",
   "*.password",
 ];
 

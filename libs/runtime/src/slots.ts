@@ -1,7 +1,8 @@
 /** A fixed number of slots, handed out first come, first served. */
 export class Slots {
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  /** In the order of their coming. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(count: number) {
     this.#free = count;
@@ -11,18 +12,35 @@ export class Slots {
     return this.#free;
   }
 
-  async take(): Promise<void> {
+  /** Waits for a slot. Answers false, without one, when `signal` aborts first. */
+  async take(signal?: AbortSignal): Promise<boolean> {
+    if (signal?.aborted) return false;
     if (this.#free > 0) {
       this.#free -= 1;
-      return;
+      return true;
     }
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return new Promise((resolve) => {
+      const leave = () => {
+        this.#waiting.delete(enter);
+        resolve(false);
+      };
+      const enter = () => {
+        signal?.removeEventListener("abort", leave);
+        resolve(true);
+      };
+      this.#waiting.add(enter);
+      signal?.addEventListener("abort", leave, { once: true });
+    });
   }
 
   release(): void {
     // The slot passes straight to the longest waiting, so that no newcomer overtakes it.
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free += 1;
-    else next();
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free += 1;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
   }
 }

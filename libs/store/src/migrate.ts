@@ -94,20 +94,21 @@ async function ensureRoles(connection: Sql): Promise<void> {
   const rows = await connection<{ rolname: string }[]>`select rolname from pg_roles where rolname = any(${wanted})`;
   const missing = wanted.filter((role) => !rows.some((row) => row.rolname === role));
   const statements = missing.map((role) => `create role ${role} nologin`);
-  const [login] = await connection<{ name: string; is_member: boolean; may_create: boolean; database: string }[]>`
+  const [login] = await connection<{ name: string; is_member: boolean; may_create: boolean; database: string; is_open: boolean }[]>`
     select current_user as name, current_database() as database,
       (select rolsuper or rolcreaterole from pg_roles where rolname = current_user) as may_create,
-      coalesce((select pg_has_role(current_user, oid, 'member') from pg_roles where rolname = 'downbeat_migrator'), false) as is_member`;
+      coalesce((select pg_has_role(current_user, oid, 'member') from pg_roles where rolname = 'downbeat_migrator'), false) as is_member,
+      coalesce((select has_database_privilege(oid, current_database(), 'create') from pg_roles where rolname = 'downbeat_migrator'), false) as is_open`;
   if (login === undefined) throw new MigrationError("the server did not answer who is connected");
   if (!login.is_member) statements.push(`grant downbeat_migrator to ${quoteName(login.name)}`);
-  // Repeated on each run: a role that exists on the server may still be new to this database.
-  const grant = `grant create on database ${quoteName(login.database)} to downbeat_migrator`;
+  // A role that exists on the server may still be new to this database.
+  if (!login.is_open) statements.push(`grant create on database ${quoteName(login.database)} to downbeat_migrator`);
   if (statements.length > 0 && !login.may_create) {
     throw new MigrationError(
-      `The login "${login.name}" may not create roles. Have an administrator run, once:\n${[...statements, grant].map((line) => `  ${line};`).join("\n")}`,
+      `The login "${login.name}" may not create roles. Have an administrator run, once:\n${statements.map((line) => `  ${line};`).join("\n")}`,
     );
   }
-  for (const statement of [...statements, ...(login.may_create ? [grant] : [])]) await connection.unsafe(statement);
+  for (const statement of statements) await connection.unsafe(statement);
 }
 
 function quoteName(name: string): string {

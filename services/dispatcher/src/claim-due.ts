@@ -2,6 +2,7 @@ import { failpoint } from "@downbeat/runtime/failpoint.ts";
 import { describeError, type Log } from "@downbeat/runtime/log.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import { ensurePartitions } from "@downbeat/store/ensure-partitions.ts";
+import { inTransaction } from "@downbeat/store/in-transaction.ts";
 import { type InsertedRun, insertClaimed } from "@downbeat/store/insert-claimed.ts";
 import { lockDue } from "@downbeat/store/lock-due.ts";
 import { planClaim } from "./plan-claim.ts";
@@ -28,7 +29,7 @@ export interface ClaimedBatch {
  * a crash at any point leaves all of it or nothing.
  */
 export async function claimDue({ sql, log, horizonMs, batchSize, publishTimeoutMs }: ClaimDueOptions): Promise<ClaimedBatch> {
-  const batch = await sql.begin(async (transaction): Promise<ClaimedBatch> => {
+  const batch = await inTransaction(sql, async (transaction): Promise<ClaimedBatch> => {
     const due = await lockDue(transaction, { horizonMs, schedulesMax: batchSize });
     const [first] = due;
     if (first === undefined) return { runs: [], missed: 0, nowAt: 0, schedules: 0 };

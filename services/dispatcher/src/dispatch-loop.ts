@@ -1,7 +1,8 @@
-import { keepTrying, StoppedError } from "@downbeat/runtime/back-off.ts";
+import { keepTrying, Outage, StoppedError } from "@downbeat/runtime/back-off.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
 import { readyPartitions } from "@downbeat/store/ensure-partitions.ts";
-import { type PassOptions, runPass } from "./pass.ts";
+import { type PassCounts, type PassOptions, runPass } from "./pass.ts";
+import { SendError } from "./send-claimed.ts";
 import type { WakeSignal } from "./wake-signal.ts";
 
 export interface DispatchLoopOptions extends PassOptions {
@@ -30,10 +31,11 @@ export async function dispatchLoop(options: DispatchLoopOptions): Promise<void> 
   if (forSeconds !== "forever") void clock.sleep(forSeconds * 1_000, stop).then(() => minute.abort());
   const signal = AbortSignal.any([stop, minute.signal]);
   const trying = { clock, random, log, signal };
+  const outage = new Outage();
   try {
     await keepTrying(() => readyPartitions(sql), { ...trying, action: "prepare partitions" });
     while (!signal.aborted) {
-      await keepTrying(() => runPass({ ...options, signal }), { ...trying, action: "dispatch" });
+      await keepTrying(() => runPass({ ...options, signal }), { ...trying, action: "dispatch", outage, isProof });
       const elapsedMs = clock.monotonic() - startMs;
       const untilNextMs = config.PASS_INTERVAL_MS - (elapsedMs % config.PASS_INTERVAL_MS);
       await clock.sleep(Math.min(passGapMs, untilNextMs), signal);
@@ -44,4 +46,9 @@ export async function dispatchLoop(options: DispatchLoopOptions): Promise<void> 
     if (error instanceof StoppedError && stop.aborted) return;
     throw error;
   }
+}
+
+/** After the queue was away, a pass that had nothing to send proves nothing: what could not be sent waits for its publish timeout. */
+function isProof({ sent }: PassCounts, failure: unknown): boolean {
+  return sent > 0 || !(failure instanceof SendError);
 }

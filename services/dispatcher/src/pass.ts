@@ -61,7 +61,7 @@ export async function runPass(options: PassOptions): Promise<PassCounts> {
     failure ??= recordError;
   });
   const isQuiet = failure === undefined && result.claimed + result.missed + result.swept === 0;
-  log[isQuiet ? "debug" : "info"]({ ...result, ms: finishedAt - startedAt, dispatcher, ...(error === null ? {} : { error }) }, "pass");
+  log[isQuiet ? "debug" : "info"]({ ...result, ms: finishedAt - startedAt, dispatcher, ...(failure === undefined ? {} : { err: failure }) }, "pass");
   if (failure !== undefined) throw failure;
   return result;
 }

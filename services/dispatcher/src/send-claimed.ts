@@ -3,6 +3,7 @@ import { chunks, packWakeUps, type WakeUp } from "@downbeat/queue/pack-wake-ups.
 import { sendWakeUps } from "@downbeat/queue/send-wake-ups.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
 import { failpoint } from "@downbeat/runtime/failpoint.ts";
+import { describeError } from "@downbeat/runtime/log.ts";
 import { Slots } from "@downbeat/runtime/slots.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import { markQueued } from "@downbeat/store/mark-queued.ts";
@@ -22,6 +23,11 @@ export interface SenderOptions {
   runsPerMessage: number;
   sendsInFlight: number;
   lostAfterMs: number;
+}
+
+/** The queue is away, or did not take what it was given. */
+export class SendError extends Error {
+  override readonly name = "SendError";
 }
 
 /** Messages become visible this long (up to a second more) before their runs are due: time for an executor to receive, lease and hold them. */
@@ -91,10 +97,10 @@ export class Sender {
       await failpoint("dispatcher.message-batch-sent");
       // Refused entries are as unsent as failed ones: the ledger keeps them pending and the pass reports them, rather than giving up a tenant's run over an
       // answer of the queue that a person has to read first.
-      if (result.refused.length > 0) this.#failure ??= new Error(`the queue refused ${result.refused.length} messages as malformed`);
+      if (result.refused.length > 0) this.#failure ??= new SendError(`the queue refused ${result.refused.length} messages as malformed`);
       return result.accepted;
     } catch (error) {
-      this.#failure ??= error;
+      this.#failure ??= new SendError(describeError(error), { cause: error });
       return [];
     } finally {
       this.#slots.release();

@@ -1,4 +1,5 @@
 import type { Sql } from "@downbeat/store/connect.ts";
+import { inTransaction } from "@downbeat/store/in-transaction.ts";
 import { type OverdueRun, takeOverdue } from "@downbeat/store/take-overdue.ts";
 
 export interface SweepOptions {
@@ -19,5 +20,5 @@ export const sweepLimits = {
  * `isSendable` go to the queue again.
  */
 export function sweepOverdue({ sql, batchSize, publishTimeoutMs }: SweepOptions): Promise<OverdueRun[]> {
-  return sql.begin((transaction) => takeOverdue(transaction, { runsMax: batchSize, publishTimeoutMs, ...sweepLimits }));
+  return inTransaction(sql, (transaction) => takeOverdue(transaction, { runsMax: batchSize, publishTimeoutMs, ...sweepLimits }));
 }

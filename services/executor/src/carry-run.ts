@@ -1,3 +1,4 @@
+import { keepTrying, type Outage } from "@downbeat/runtime/back-off.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
 import { failpoint } from "@downbeat/runtime/failpoint.ts";
 import type { Log } from "@downbeat/runtime/log.ts";
@@ -5,6 +6,7 @@ import type { Slots } from "@downbeat/runtime/slots.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
 import { renewLeases } from "@downbeat/store/renew-leases.ts";
+import { isTransientDatabaseError, retryLostRace } from "@downbeat/store/transient.ts";
 import type { DatabaseTime } from "./database-time.ts";
 import { deliver, type Delivered, type DeliverOptions } from "./deliver.ts";
 import type { Outcomes } from "./outcomes.ts";
@@ -18,6 +20,8 @@ export interface CarryRunOptions extends DeliverOptions {
   databaseTime: DatabaseTime;
   executor: string;
   leaseMs: number;
+  /** Of renewing leases, shared by all runs. */
+  renewing: Outage;
   /** Aborts when the process drains: runs that have not been called yet are given back. */
   draining: AbortSignal;
 }
@@ -36,9 +40,8 @@ export async function carryRun(run: LeasedRun, options: CarryRunOptions): Promis
   const { slots, outcomes, draining, databaseTime, leaseMs } = options;
   await failpoint("executor.leased");
   await holdUntilDue(run, options);
-  if (draining.aborted) return "uncalled";
-
-  await slots.take();
+  // A run that has no slot yet when the drain begins does not wait for one: another executor can take it at once.
+  if (!(await slots.take(draining))) return "uncalled";
   let delivered: Delivered;
   try {
     if (draining.aborted) return "uncalled";
@@ -62,8 +65,12 @@ async function holdUntilDue(run: LeasedRun, { clock, databaseTime, draining }: C
   }
 }
 
-async function renewLease(run: LeasedRun, { sql, leaseMs }: CarryRunOptions): Promise<boolean> {
-  const held = await renewLeases(sql, [run], leaseMs);
+async function renewLease(
+  run: LeasedRun,
+  { sql, leaseMs, clock, random, log, draining, renewing }: CarryRunOptions,
+): Promise<boolean> {
+  const trying = { clock, random, log, signal: draining, action: "renew leases", outage: renewing, isTransient: isTransientDatabaseError };
+  const held = await keepTrying(() => retryLostRace(() => renewLeases(sql, [run], leaseMs)), trying);
   return held.has(run.leaseToken);
 }
 

@@ -1,6 +1,6 @@
 import type { QueueMessage } from "@downbeat/queue/receive-messages.ts";
 import { decodeWakeUp } from "@downbeat/queue/wake-up.ts";
-import { keepTrying, StoppedError } from "@downbeat/runtime/back-off.ts";
+import { keepTrying, Outage, StoppedError } from "@downbeat/runtime/back-off.ts";
 import { every } from "@downbeat/runtime/every.ts";
 import { describeError } from "@downbeat/runtime/log.ts";
 import { Slots } from "@downbeat/runtime/slots.ts";
@@ -52,6 +52,7 @@ export class Executor {
   readonly #outcomes: Outcomes;
   readonly #carryOptions: CarryRunOptions;
   readonly #carried = new Set<Promise<void>>();
+  readonly #rejecting = new Outage();
   readonly #draining = new AbortController();
   readonly #abandoned = new AbortController();
   /** Rejects when a loop failed for a reason that waiting cannot mend; otherwise resolves after `drain`. */
@@ -92,6 +93,7 @@ export class Executor {
       slots: new Slots(config.MAX_CONCURRENT_RUNS),
       outcomes: this.#outcomes,
       leaseMs: config.LEASE_MS,
+      renewing: new Outage(),
       allowPrivateTargets: config.ALLOW_PRIVATE_TARGETS,
       draining: this.#draining.signal,
     };
@@ -124,6 +126,7 @@ export class Executor {
 
   async #runLoops(): Promise<void> {
     const { config, clock, log } = this.#options;
+    const outage = new Outage();
     const receivers = Array.from({ length: config.RECEIVERS }, () =>
       receiveLoop({
         ...this.#options,
@@ -131,6 +134,7 @@ export class Executor {
         visibilitySeconds: config.VISIBILITY_SECONDS,
         waitSeconds: config.RECEIVE_WAIT_SECONDS,
         signal: this.#draining.signal,
+        outage,
         room: () => this.#leaseWaiting.room(),
         onMessages: (messages) => this.#open(messages),
       }),
@@ -164,6 +168,7 @@ export class Executor {
       log,
       signal: this.#draining.signal,
       action: "keep a rejected message",
+      outage: this.#rejecting,
       isTransient: isTransientDatabaseError,
     };
     const isKept = await keepTrying(() => rejectMessages(sql, rejected), trying).then(

@@ -1,4 +1,4 @@
-import { keepTrying } from "@downbeat/runtime/back-off.ts";
+import { keepTrying, Outage } from "@downbeat/runtime/back-off.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
 import { describeError, type Log } from "@downbeat/runtime/log.ts";
 import { MicroBatch } from "@downbeat/runtime/micro-batch.ts";
@@ -28,6 +28,7 @@ const recordsMax = 100;
 export class Outcomes {
   readonly #options: OutcomesOptions;
   readonly #batch: MicroBatch<AttemptRecord>;
+  readonly #outage = new Outage();
   /** Lease tokens whose write found the lease taken. */
   readonly #fenced = new Set<string>();
 
@@ -62,6 +63,7 @@ export class Outcomes {
         log,
         signal,
         action: "record outcomes",
+        outage: this.#outage,
         isTransient: isTransientDatabaseError,
       });
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { QueueClient } from "@downbeat/queue/client.ts";
 import { type QueueMessage, receiveMessages } from "@downbeat/queue/receive-messages.ts";
-import { keepTrying, StoppedError } from "@downbeat/runtime/back-off.ts";
+import { keepTrying, type Outage, StoppedError } from "@downbeat/runtime/back-off.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
 import type { Log } from "@downbeat/runtime/log.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
@@ -14,6 +14,8 @@ export interface ReceiveLoopOptions {
   random: Random;
   log: Log;
   signal: AbortSignal;
+  /** Shared by the loops of a process. */
+  outage: Outage;
   /** Resolves when there is room for another receive. */
   room: () => Promise<void>;
   onMessages: (messages: readonly QueueMessage[]) => void;

@@ -1,0 +1,139 @@
+import { SendMessageCommand } from "@aws-sdk/client-sqs";
+import { randomUUID } from "node:crypto";
+import { encodeWakeUp } from "@downbeat/queue/wake-up.ts";
+import { startReceiver } from "@downbeat/testkit/receiver.ts";
+import { until } from "@downbeat/testkit/until.ts";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { callsByRun, expectEachDeliveredOnce, expectEveryOccurrence, readLedger, statesOf } from "./ledger.ts";
+import { outageStory } from "./outage-story.ts";
+import { type OwnDatabase, type OwnPostgres, startOwnPostgres } from "./own-postgres.ts";
+import { createWorld, shortLease, type World } from "./world.ts";
+
+let postgres: OwnPostgres;
+
+beforeAll(async () => {
+  postgres = await startOwnPostgres();
+});
+
+afterAll(async () => {
+  await postgres.remove();
+});
+
+/** Resolves when a process's statement stands in the database waiting for a table that is held. */
+async function waitingFor({ admin }: OwnDatabase, applicationName: string): Promise<void> {
+  await until(`${applicationName} to stand in a statement`, async () => {
+    const [row] = await admin<{ waiting: number }[]>`
+      select count(*)::int as waiting from pg_stat_activity
+      where datname = current_database() and application_name = ${applicationName} and wait_event_type = 'Lock'`;
+    return (row?.waiting ?? 0) > 0;
+  });
+}
+
+/** A message that changes nothing, but makes the executor want the database. */
+async function sendUnknownRun({ queue, queueUrl }: World): Promise<void> {
+  const body = encodeWakeUp([{ tenantId: randomUUID(), runId: randomUUID() }]);
+  await queue.send(new SendMessageCommand({ QueueUrl: queueUrl, MessageBody: body }));
+}
+
+test.for([
+  { transaction: "claim", table: "downbeat.schedules" },
+  { transaction: "sweep", table: "downbeat.attempts" },
+])("Postgres killed in the middle of a $transaction: the dispatcher lives on and nothing is lost or doubled", async ({ transaction, table }, context) => {
+  const database = await postgres.createDatabase(`killed_in_${transaction}`);
+  const world = await createWorld({ test: context, database });
+  await world.scheduleOnce(20);
+  await database.holdTable(table);
+  const dispatcher = world.startDispatcher();
+  await waitingFor(database, "downbeat-dispatcher");
+  await postgres.kill();
+  await dispatcher.logged("the second failure", ({ action, failures }) => action === "dispatch" && failures === 2);
+  await postgres.start();
+  const executor = world.startExecutor();
+  await world.quiet(20);
+  await expectEachDeliveredOnce(world, 20);
+  expect(outageStory(dispatcher)).toEqual({ dispatch: expect.any(Number) });
+  expect(outageStory(executor)).toEqual({});
+});
+
+test("Postgres killed while outcomes are being recorded: they are recorded when it is back, no call is repeated", async (context) => {
+  const database = await postgres.createDatabase("killed_in_record");
+  const world = await createWorld({ test: context, database });
+  await world.scheduleOnce(20);
+  const dispatcher = world.startDispatcher({ DISPATCH_FOR_SECONDS: "0" });
+  expect(await dispatcher.exited).toEqual({ code: 0, signal: null });
+  await database.holdTable("downbeat.attempts");
+  const executor = world.startExecutor();
+  await world.receiver.received(20);
+  await waitingFor(database, "downbeat-executor");
+  await postgres.kill();
+  await executor.logged("the second failure", ({ action, failures }) => action === "record outcomes" && failures === 2);
+  await postgres.start();
+  await world.quiet(20);
+  const ledger = await expectEachDeliveredOnce(world, 20);
+  expect(ledger.every(({ attempt, outcomes }) => attempt === 1 && outcomes.length === 1)).toBe(true);
+  expect(outageStory(executor)).toEqual({ "record outcomes": expect.any(Number) });
+});
+
+test("Postgres killed while a run waits so long for its slot that its lease must be renewed: it is called once, when that is done", async (context) => {
+  let answerFirstCall = () => {};
+  const receiver = await startReceiver((_call, response, number) => {
+    if (number === 1) answerFirstCall = () => response.writeHead(204).end();
+    else response.writeHead(204).end();
+  });
+  const database = await postgres.createDatabase("killed_before_renewal");
+  const world = await createWorld({ test: context, database, receiver, timeoutMs: 1_900 });
+  await world.scheduleOnce(2);
+  const dispatcher = world.startDispatcher({ DISPATCH_FOR_SECONDS: "0" });
+  const executor = world.startExecutor({ ...shortLease, MAX_CONCURRENT_RUNS: "1" });
+  expect(await dispatcher.exited).toEqual({ code: 0, signal: null });
+  await receiver.received(1);
+  await until("the second run to be leased", async () => (await statesOf(world.sql))["running"] === 2);
+  await postgres.kill();
+  await world.queue.send(new SendMessageCommand({ QueueUrl: world.queueUrl, MessageBody: "unreadable" }));
+  // More than half a second after both leases were taken: less than three quarters of them are left.
+  await executor.logged("the second failure", ({ action, failures }) => action === "keep a rejected message" && failures === 2);
+  answerFirstCall();
+  await executor.logged("a renewal that fails", ({ action, failures }) => action === "renew leases" && failures === 1);
+  expect(receiver.calls).toHaveLength(1);
+  await postgres.start();
+  await world.quiet(2);
+  await expectEachDeliveredOnce(world, 2);
+  expect(Object.keys(outageStory(executor, { alsoLogged: ["rejected an unreadable message"] })).sort()).toEqual([
+    "keep a rejected message",
+    "record outcomes",
+    "renew leases",
+  ]);
+});
+
+test("Postgres down at the start and again under load: nobody exits, one line a step, every occurrence is run", async (context) => {
+  const database = await postgres.createDatabase("down_under_load");
+  const world = await createWorld({ test: context, database });
+  const anchorAt = await world.scheduleEachSecond(20);
+  await sendUnknownRun(world);
+  await postgres.kill();
+  const dispatcher = world.startDispatcher({ HORIZON_SECONDS: "0" });
+  const executor = world.startExecutor({ LEASE_MS: "3000" });
+  await Promise.all([
+    dispatcher.logged("its third failure", ({ action, failures }) => action === "prepare partitions" && failures === 3),
+    executor.logged("its third failure", ({ action, failures }) => action === "lease runs" && failures === 3),
+  ]);
+  await postgres.start();
+  await world.receiver.received(60);
+
+  await postgres.kill();
+  await dispatcher.logged("its second failure", ({ action, failures }) => action === "dispatch" && failures === 2);
+  await postgres.start();
+  const callsBefore = world.receiver.calls.length;
+  await world.receiver.received(callsBefore + 60);
+
+  const endAt = await world.unschedule();
+  await world.quiet(0);
+  expect(dispatcher.isAlive).toBe(true);
+  expect(executor.isAlive).toBe(true);
+  await expectEveryOccurrence(world, { anchorAt, endAt, everyMs: 1_000 });
+  // A call is repeated only where the kill cost its executor the lease.
+  const calls = callsByRun(world);
+  for (const { id, outcomes } of await readLedger(world.sql)) expect(calls.get(id)).toBeLessThanOrEqual(outcomes.length);
+  expect(Object.keys(outageStory(dispatcher)).sort()).toEqual(["dispatch", "prepare partitions"]);
+  expect(Object.keys(outageStory(executor, { alsoLogged: ["attempt fenced"] }))).toContain("lease runs");
+});
