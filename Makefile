@@ -43,8 +43,9 @@ format: $(INSTALLED) ## Rewrite sources and generated documents as `make check` 
 
 ##@ Measure it
 
+# `make` hands variables of its command line to the bench's environment.
 .PHONY: bench-pipeline bench-idle
 bench-pipeline: $(INSTALLED) ## N runs due at one instant, real processes: make bench-pipeline N=10000 DELAY_MS=0
-	@$(WITH_NODE) exec node tests/bench/pipeline.ts $(or $(N),10000) $(or $(DELAY_MS),0)
+	@$(WITH_NODE) exec node tests/bench/pipeline.ts
 bench-idle: $(INSTALLED) ## N occurrences one at a time on an idle system: make bench-idle N=100
-	@$(WITH_NODE) exec node tests/bench/idle.ts $(or $(N),100)
+	@$(WITH_NODE) exec node tests/bench/idle.ts

@@ -19,15 +19,17 @@ export interface LoadOptions {
   due: number;
   /** Different sets of due schedules, at most 60. With one group each round claims the same rows; with many, rows nobody has read for a long time. */
   groupsMax?: number;
+  /** Size of each schedule's `input`, in bytes. */
+  inputBytes: number;
   /** The wide layout keeps `next_run_at` in `schedules`, the narrow one in `schedule_due`. */
   isWide: boolean;
 }
 
 /**
- * Writes the schedules in bulk: about 1 KB of input each, two thirds cron in three zones and one third intervals, of 1,000 tenants, in random order, so that those due together lie
+ * Writes the schedules in bulk: two thirds cron in three zones and one third intervals, of 1,000 tenants, in random order, so that those due together lie
  * on different pages as they do in life.
  */
-export async function loadSchedules(sql: Sql, { schedules, due, groupsMax = 60, isWide }: LoadOptions): Promise<ScheduleSet> {
+export async function loadSchedules(sql: Sql, { schedules, due, groupsMax = 60, inputBytes, isWide }: LoadOptions): Promise<ScheduleSet> {
   const groups = Math.max(1, Math.min(60, groupsMax, Math.floor(schedules / due)));
   const firstAt = Math.ceil(Date.now() / hourMs) * hourMs;
   const first = firstAt / 1_000;
@@ -44,7 +46,7 @@ export async function loadSchedules(sql: Sql, { schedules, due, groupsMax = 60, 
       select owner.tenant_id, gen_random_uuid() as id, endpoint_id, n as number, n < ${groups * due} as is_due, n % ${groups} as minute,
         to_timestamp(${first}::float8) + case when n < ${groups * due}
           then (n % ${groups}) * interval '1 minute'
-          else interval '30 days' + random() * interval '1 day'
+          else interval '30 days' + (random() * 1440)::int * interval '1 minute'
         end as next_run_at
       from generate_series(0, ${schedules - 1}) n join owner on owner.number = (n / ${groups}) % ${tenants}
       order by random()`;
@@ -56,7 +58,7 @@ export async function loadSchedules(sql: Sql, { schedules, due, groupsMax = 60, 
       case when (number / 60) % 3 = 0 then case when is_due then 3600 else 86400 * 365 end end,
       case when (number / 60) % 3 = 0 then next_run_at end,
       endpoint_id, '{"type": "http", "method": "POST", "path": "/hook"}'::jsonb,
-      jsonb_build_object('text', repeat(md5(number::text), 30))`;
+      jsonb_build_object('text', repeat(md5(number::text), ${Math.round(inputBytes / 32)}::int))`;
     if (isWide) {
       await transaction`insert into downbeat.schedules (${columns}, next_run_at) select ${values}, next_run_at from made`;
     } else {

@@ -1,3 +1,4 @@
+// F11 and F12: messages that are lost, and messages that cannot be read.
 import { randomUUID } from "node:crypto";
 import { PurgeQueueCommand, SendMessageCommand } from "@aws-sdk/client-sqs";
 import { queueDepth } from "@downbeat/queue/queue-depth.ts";
@@ -17,13 +18,19 @@ const unreadable = [
   { body: JSON.stringify({ v: 1, tenants: [{ id: randomUUID(), runs: [] }] }), reason: "tenants.0.runs: " },
   { body: JSON.stringify({ v: 1, tenants: [{ id: "1 or 1=1", runs: [randomUUID()] }] }), reason: "tenants.0.id: " },
   { body: JSON.stringify({ v: 1, tenants: [{ id: randomUUID(), runs: ["\0"] }] }), reason: "tenants.0.runs.0: " },
-  { body: JSON.stringify({ v: 1, "\0": 1, tenants: [{ id: randomUUID(), runs: [randomUUID()] }] }), reason: 'message: Unrecognized key: "\uFFFD"' },
-  { body: encodeWakeUp(Array.from({ length: 101 }, () => ({ ...someRun, runId: randomUUID() }))), reason: "101 runs in one message, at most 100" },
+  {
+    body: JSON.stringify({ v: 1, "\0": 1, tenants: [{ id: randomUUID(), runs: [randomUUID()] }] }),
+    reason: 'message: Unrecognized key: "\uFFFD"',
+  },
+  {
+    body: encodeWakeUp(Array.from({ length: 101 }, () => ({ ...someRun, runId: randomUUID() }))),
+    reason: "101 runs in one message, at most 100",
+  },
   { body: "é".repeat(100_000), reason: "not JSON" },
 ];
 
 test.concurrent("poison messages: each is read once, kept as evidence and deleted; the loop lives and delivers the next good run", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   const executor = world.startExecutor();
   await world.scheduleOnce(1);
   const claimed = world.startDispatcher({ DISPATCH_FOR_SECONDS: "0" }, "dispatcher.claim-committed");
@@ -52,7 +59,7 @@ test.concurrent("poison messages: each is read once, kept as evidence and delete
 });
 
 test.concurrent("the queue purged behind our back: every run is found, sent again and delivered once", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(50);
   const settings = { LOST_AFTER_SECONDS: "1" };
   const dispatcher = world.startDispatcher({ ...settings, DISPATCH_FOR_SECONDS: "0" });

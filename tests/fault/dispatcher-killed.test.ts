@@ -1,3 +1,4 @@
+// F1: `kill -9` of a dispatcher at each of its failpoints.
 import { queueDepth } from "@downbeat/queue/queue-depth.ts";
 import { until } from "@downbeat/testkit/until.ts";
 import { expect, test } from "vitest";
@@ -26,7 +27,7 @@ async function nextPass(world: World, settings: Record<string, string> = onePass
 }
 
 test.concurrent("a dispatcher killed in the middle of a claim leaves nothing behind: no run, no moved watermark, no lock", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(50);
   const dueRows = () => world.sql`select schedule_id, next_run_at from downbeat.schedule_due order by schedule_id`;
   const before = await dueRows();
@@ -44,7 +45,7 @@ test.concurrent("a dispatcher killed in the middle of a claim leaves nothing beh
 });
 
 test.concurrent("a dispatcher killed after the claim's commit and before any send: the next pass sends every run, each is delivered once", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(50);
   const killed = world.startDispatcher(onePass, "dispatcher.claim-committed");
   await killed.atFailpoint();
@@ -63,7 +64,7 @@ test.concurrent.for([
   { place: "between two sends", failpoint: "dispatcher.message-batch-sent:2", sentBefore: 20 },
   { place: "after the last send and before the mark", failpoint: "dispatcher.sent-before-mark", sentBefore: 60 },
 ] as const)("a dispatcher killed $place: messages are doubled, calls are not", async ({ failpoint, sentBefore }, context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(60);
   const killed = world.startDispatcher(oneByOne, failpoint);
   await killed.atFailpoint();

@@ -1,3 +1,4 @@
+// F2 and F10: two dispatchers at once, and messages delivered more than once.
 import { SendMessageBatchCommand } from "@aws-sdk/client-sqs";
 import { changeVisibility } from "@downbeat/queue/message-batches.ts";
 import { queueDepth } from "@downbeat/queue/queue-depth.ts";
@@ -10,7 +11,7 @@ import { expectEachDeliveredOnce, readLedger } from "./ledger.ts";
 import { createWorld, type World } from "./world.ts";
 
 test("the same message delivered five times, to two executors at once: one call", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(20);
   const claimed = world.startDispatcher({ DISPATCH_FOR_SECONDS: "0" }, "dispatcher.claim-committed");
   const executors = [world.startExecutor(), world.startExecutor()];
@@ -36,7 +37,7 @@ async function sendEach({ queue, queueUrl, endpoint }: World, runIds: readonly s
 }
 
 test("two dispatchers at the same second with 5,000 due: exactly 5,000 runs, none sent twice, none called twice", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(5_000);
   const dispatchers = await atOneStartLine(world, () =>
     [1, 2].map(() => world.startDispatcher({ DISPATCH_FOR_SECONDS: "0", CLAIM_BATCH: "500", PUBLISH_TIMEOUT_MS: "10000" })),

@@ -1,3 +1,4 @@
+// F17: SIGTERM.
 import { startReceiver } from "@downbeat/testkit/receiver.ts";
 import { until } from "@downbeat/testkit/until.ts";
 import type { ServerResponse } from "node:http";
@@ -12,12 +13,12 @@ test.concurrent("SIGTERM: calls in flight are finished and recorded, waiting run
     if (isHolding) held.push(response);
     else response.writeHead(204).end();
   });
-  const world = await createWorld({ test: context, receiver, timeoutMs: 15_000 });
+  const world = await createWorld({ context, receiver, timeoutMs: 15_000 });
   await world.scheduleOnce(30);
   const dispatcher = world.startDispatcher({ DISPATCH_FOR_SECONDS: "0", RUNS_PER_MESSAGE: "1" });
   const drained = world.startExecutor({ MAX_CONCURRENT_RUNS: "5" });
   expect(await dispatcher.exited).toEqual({ code: 0, signal: null });
-  await receiver.received(5);
+  await world.called(5);
   // Five being called, five leased for the next free slot, the others waiting without a lease.
   await until("the leases ahead", async () => (await statesOf(world.sql))["running"] === 10);
 
@@ -40,7 +41,7 @@ test.concurrent("SIGTERM: calls in flight are finished and recorded, waiting run
 });
 
 test.concurrent("SIGTERM in the middle of leasing: the lease is given back, unspent and uncalled", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(3);
   const claimed = world.startDispatcher({ DISPATCH_FOR_SECONDS: "0" });
   expect(await claimed.exited).toEqual({ code: 0, signal: null });

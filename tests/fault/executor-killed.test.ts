@@ -1,10 +1,11 @@
+// F4: `kill -9` of an executor at each of its failpoints.
 import { until } from "@downbeat/testkit/until.ts";
 import { expect, test } from "vitest";
 import { callsByRun, expectEachDeliveredOnce, readLedger } from "./ledger.ts";
 import { createWorld, shortLease } from "./world.ts";
 
 test.concurrent("an executor killed before the call: the run is delivered once, the killed attempt is on the ledger as unknown", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(1);
   world.startDispatcher();
   const killed = world.startExecutor(shortLease, "executor.leased");
@@ -19,7 +20,7 @@ test.concurrent("an executor killed before the call: the run is delivered once, 
 });
 
 test.concurrent("an executor killed after the 2xx and before the commit: one extra call, under the same webhook-id", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(1);
   world.startDispatcher();
   const killed = world.startExecutor(shortLease, "executor.called-before-record");
@@ -36,7 +37,7 @@ test.concurrent("an executor killed after the 2xx and before the commit: one ext
 });
 
 test.concurrent("an executor killed after the commit and before the delete: no extra call", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(1);
   world.startDispatcher();
   const killed = world.startExecutor(shortLease, "executor.recorded-before-delete");
@@ -52,7 +53,7 @@ test.concurrent("an executor killed after the commit and before the delete: no e
 });
 
 test.concurrent("an executor killed with many calls in flight: every run is delivered, no more extra calls than leases lost", async (context) => {
-  const world = await createWorld({ test: context });
+  const world = await createWorld({ context });
   await world.scheduleOnce(40);
   world.startDispatcher();
   // From the tenth call on, outcomes are lost with the process.

@@ -1,3 +1,4 @@
+// F5: an executor frozen (SIGSTOP) for longer than its lease, then let go on (SIGCONT).
 import { startReceiver } from "@downbeat/testkit/receiver.ts";
 import { until } from "@downbeat/testkit/until.ts";
 import { expect, test } from "vitest";
@@ -6,18 +7,18 @@ import { createWorld, shortLease } from "./world.ts";
 
 test.concurrent("an executor frozen during its call until its lease is lost: its late outcome is fenced, the newer one stays", async (context) => {
   // The first call is answered only when told to, and with an error: a late write would turn the succeeded run into a failed one.
-  let answerFirstCall = () => {};
+  const { promise: told, resolve: tell } = Promise.withResolvers<void>();
   const receiver = await startReceiver((_call, response, number) => {
-    if (number === 1) answerFirstCall = () => response.writeHead(400).end();
+    if (number === 1) void told.then(() => response.writeHead(400).end());
     else response.writeHead(204).end();
   });
-  const world = await createWorld({ test: context, receiver });
+  const world = await createWorld({ context, receiver });
   await world.scheduleOnce(1);
   world.startDispatcher();
   const frozen = world.startExecutor(shortLease);
-  await receiver.received(1);
+  await world.called(1);
   frozen.signal("SIGSTOP");
-  answerFirstCall();
+  tell();
   world.startExecutor();
   await world.quiet(1);
   const newer = await readLedger(world.sql);
@@ -33,10 +34,12 @@ test.concurrent("an executor frozen during its call until its lease is lost: its
 });
 
 test.concurrent("an executor frozen before its call until its lease is lost does not call any more", async (context) => {
-  const world = await createWorld({ test: context });
-  await world.scheduleOnce(1, 2_000);
+  const world = await createWorld({ context });
   world.startDispatcher();
   const frozen = world.startExecutor(shortLease);
+  await frozen.logged("its start", ({ msg }) => msg === "executor ready");
+  await until("the dispatcher's first pass", async () => (await world.sql`select id from downbeat.dispatch_passes`).length > 0);
+  await world.scheduleOnce(1, 3_000);
   await until("the run to be leased ahead of its instant", async () => {
     const [run] = await readLedger(world.sql);
     return run?.state === "running";

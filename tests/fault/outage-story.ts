@@ -13,13 +13,17 @@ const isTrouble = ({ level }: LogLine): boolean => level === "warn" || level ===
 export function outageStory({ name, logs }: ServiceProcess, { alsoLogged = [] }: { alsoLogged?: string[] } = {}): Record<string, number> {
   const known = ["ALLOW_PRIVATE_TARGETS is on", ...alsoLogged];
   const steps: Record<string, number> = {};
+  let othersLogged = 0;
   const last = new Map<string, LogLine>();
   for (const line of logs) {
     const { action, failures = 0, msg = "" } = line;
     if (isTrouble(line) && !known.some((start) => msg.startsWith(start))) {
       expect({ name, line, isStep: action !== undefined && line.level === "warn" }).toMatchObject({ isStep: true });
     }
-    if (action === undefined) continue;
+    if (action === undefined) {
+      if (isTrouble(line) && !msg.startsWith("attempt")) othersLogged += 1;
+      continue;
+    }
     const before = last.get(action);
     if (msg.startsWith("recovered")) {
       expect({ name, line, failedBefore: before?.failures }).toMatchObject({ failedBefore: failures });
@@ -34,6 +38,7 @@ export function outageStory({ name, logs }: ServiceProcess, { alsoLogged = [] }:
     last.set(action, line);
     steps[action] = Math.max(steps[action] ?? 0, failures);
   }
+  expect({ name, othersLogged }).toMatchObject({ othersLogged: expect.toSatisfy((count: number) => count <= 20) });
   // Whatever was in trouble has recovered.
   expect([...last.values()].map(({ msg }) => msg)).toEqual([]);
   return steps;

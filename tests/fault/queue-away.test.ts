@@ -1,3 +1,4 @@
+// F9: the queue down at the start and under load.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +17,7 @@ interface OwnQueueServer {
 }
 
 /** A queue server that can be stopped and started again on its port, with what was on it. */
-async function startOwnQueueServer(test: TestContext): Promise<OwnQueueServer> {
+async function startOwnQueueServer(context: TestContext): Promise<OwnQueueServer> {
   const dataDir = await mkdtemp(join(tmpdir(), "downbeat-fault-"));
   const port = await freePort();
   let server: EmbeddedSqs | undefined = await startSqs({ port, dataDir });
@@ -24,7 +25,7 @@ async function startOwnQueueServer(test: TestContext): Promise<OwnQueueServer> {
     await server?.stop();
     server = undefined;
   };
-  test.onTestFinished(async () => {
+  context.onTestFinished(async () => {
     await stop();
     await rm(dataDir, { recursive: true, force: true });
   });
@@ -39,7 +40,7 @@ async function startOwnQueueServer(test: TestContext): Promise<OwnQueueServer> {
 
 test.concurrent("the queue down at the start and again under load: nobody exits, one line a step, every occurrence is run", async (context) => {
   const queueServer = await startOwnQueueServer(context);
-  const world = await createWorld({ test: context, queueEndpoint: queueServer.endpoint });
+  const world = await createWorld({ context, queueEndpoint: queueServer.endpoint });
   const anchorAt = await world.scheduleEachSecond(20);
   await queueServer.stop();
   const dispatcher = world.startDispatcher({ HORIZON_SECONDS: "0" });
@@ -49,7 +50,7 @@ test.concurrent("the queue down at the start and again under load: nobody exits,
     executor.logged("its third failure", ({ action, failures }) => action === "receive messages" && failures === 3),
   ]);
   await queueServer.start();
-  await world.receiver.received(60);
+  await world.called(60);
 
   const recovered = await executor.logged("its recovery", ({ msg }) => msg === "recovered: receive messages");
   await queueServer.stop();
@@ -57,7 +58,7 @@ test.concurrent("the queue down at the start and again under load: nobody exits,
   await executor.logged("another outage", (line) => isLater(line) && line.action === "receive messages" && line.failures === 2);
   await queueServer.start();
   const callsBefore = world.receiver.calls.length;
-  await world.receiver.received(callsBefore + 60);
+  await world.called(callsBefore + 60);
 
   const endAt = await world.unschedule();
   await world.quiet(0);
@@ -72,7 +73,7 @@ test.concurrent("the queue down at the start and again under load: nobody exits,
 
 test.concurrent("the queue down when all was claimed: the story goes on until it is really back, then everything is sent once", async (context) => {
   const queueServer = await startOwnQueueServer(context);
-  const world = await createWorld({ test: context, queueEndpoint: queueServer.endpoint });
+  const world = await createWorld({ context, queueEndpoint: queueServer.endpoint });
   await world.scheduleOnce(50);
   await queueServer.stop();
   // As in production, where a pass is over long before the sweep may send again what it could not.

@@ -49,12 +49,14 @@ export interface World {
   scheduleEachSecond(count: number): Promise<number>;
   /** Takes all schedules out of the due index. Answers the instant up to which, but not including, they have been evaluated. */
   unschedule(): Promise<number>;
+  /** Resolves when the receiver has been called `count` times. */
+  called(count: number): Promise<void>;
   /** Resolves when all `count` runs have come to their end and the queue holds no message any more: nothing more can happen. */
   quiet(count: number): Promise<void>;
 }
 
 export interface WorldOptions {
-  test: TestContext;
+  context: TestContext;
   receiver?: Receiver;
   /** Of the endpoint; must fit into the lease. */
   timeoutMs?: number;
@@ -64,16 +66,16 @@ export interface WorldOptions {
   queueEndpoint?: string;
 }
 
-export async function createWorld({ test, timeoutMs = 1_000, ...given }: WorldOptions): Promise<World> {
+export async function createWorld({ context, timeoutMs = 1_000, ...given }: WorldOptions): Promise<World> {
   const processes: ServiceProcess[] = [];
   const closers: (() => Promise<unknown>)[] = [];
-  test.onTestFailed(() => {
+  context.onTestFailed(() => {
     for (const { name, output } of processes) {
       const told = output.filter((line) => !line.includes('"msg":"attempt"')).slice(-25);
       console.error([`--- ${name}`, ...told.map((line) => line.slice(0, 300))].join("\n"));
     }
   });
-  test.onTestFinished(async () => {
+  context.onTestFinished(async () => {
     await Promise.all(processes.map((process) => process.kill()));
     for (const close of closers.reverse()) await close();
     expect(processes.filter(({ pid }) => isRunning(pid)).map(({ name }) => name)).toEqual([]);
@@ -124,6 +126,9 @@ export async function createWorld({ test, timeoutMs = 1_000, ...given }: WorldOp
       const ends = new Set(rows.map(({ at }) => at));
       expect(ends.size).toBe(1);
       return Math.max(...ends);
+    },
+    async called(count) {
+      await until(`${count} calls`, () => receiver.calls.length >= count);
     },
     async quiet(count) {
       await until(`${count} runs to come to their end`, async () => {

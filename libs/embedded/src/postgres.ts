@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { access, chown, constants, cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { access, chown, constants, cp, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -134,26 +134,30 @@ async function isOpenToAll(path: string): Promise<boolean> {
 async function initialise(binDir: string, dataDir: string, identity: ServerIdentity): Promise<string> {
   const passwordFile = `${dataDir}.password`;
   if (await exists(join(dataDir, "PG_VERSION"))) return (await readFile(passwordFile, "utf8")).trim();
-  await rm(dataDir, { recursive: true, force: true });
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  // Made beside its place and moved there when it is complete, so that a start that was killed half-way leaves nothing a later one would take for a database.
+  const halfMade = `${dataDir}.new`;
+  await rm(halfMade, { recursive: true, force: true });
+  await mkdir(halfMade, { recursive: true, mode: 0o700 });
   const password = randomBytes(18).toString("base64url");
   await writeFile(passwordFile, password, { mode: 0o600 });
   if (identity.uid !== undefined && identity.gid !== undefined) {
-    await chown(dataDir, identity.uid, identity.gid);
+    await chown(halfMade, identity.uid, identity.gid);
     await chown(passwordFile, identity.uid, identity.gid);
   }
   try {
     await run(
       join(binDir, "initdb"),
-      ["-D", dataDir, "-U", "postgres", "-A", "scram-sha-256", `--pwfile=${passwordFile}`, "-E", "UTF8", "--no-locale", "--no-sync"],
-      { ...identity, cwd: dataDir },
+      ["-D", halfMade, "-U", "postgres", "-A", "scram-sha-256", `--pwfile=${passwordFile}`, "-E", "UTF8", "--no-locale", "--no-sync"],
+      { ...identity, cwd: halfMade },
     );
   } catch (error) {
-    await rm(dataDir, { recursive: true, force: true });
+    await rm(halfMade, { recursive: true, force: true });
     throw new Error(`cannot initialise Postgres in ${dataDir}: ${(error as { stderr?: string }).stderr ?? String(error)}`, {
       cause: error,
     });
   }
+  await rm(dataDir, { recursive: true, force: true });
+  await rename(halfMade, dataDir);
   return password;
 }
 
@@ -212,6 +216,7 @@ async function exists(path: string): Promise<boolean> {
 /** Removes what `startPostgres` left on disk for `dataDir`. The server must be stopped. */
 export async function removePostgres(dataDir: string): Promise<void> {
   await rm(dataDir, { recursive: true, force: true });
+  await rm(`${dataDir}.new`, { recursive: true, force: true });
   await rm(`${dataDir}.password`, { force: true });
   await rm(relocatedHome(dataDir), { recursive: true, force: true });
 }

@@ -16,9 +16,12 @@ export interface RunRef {
 /** Bounds what one executor takes at a time; also keeps ten messages far below SQS's limit of 1 MiB for a batch. */
 export const runsPerMessageMax = 100;
 
+/** As the database writes it: answers about runs are matched to messages by these letters. */
+const uuid = z.uuid().toLowerCase();
+
 const wakeUp = z.strictObject({
   v: z.literal(1),
-  tenants: z.array(z.strictObject({ id: z.uuid(), runs: z.array(z.uuid()).min(1) })).min(1),
+  tenants: z.array(z.strictObject({ id: uuid, runs: z.array(uuid).min(1) })).min(1),
 });
 
 export function encodeWakeUp(refs: readonly RunRef[]): string {

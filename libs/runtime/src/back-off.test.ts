@@ -149,3 +149,17 @@ test("an outage that is over starts from the first step when it comes again", as
   }
   expect(lines.flatMap(({ retryInMs }) => retryInMs ?? [])).toEqual([500, 1_000, 2_000, 500]);
 });
+
+test("an outage is over only when a result proves it, also across calls", async () => {
+  const { clock, options, lines } = arrange({ outage: new Outage(), isProof: (result) => result === "sent" });
+  const results = ["fails", "nothing to send", "sent", "sent"];
+  for (const result of results) {
+    const tried = keepTrying(
+      () => (result === "fails" && lines.length === 0 ? Promise.reject(new Error("queue is away")) : Promise.resolve(result)),
+      options,
+    );
+    await pass(clock, 1);
+    await tried;
+  }
+  expect(lines.map(({ level }) => level)).toEqual(["warn", "info"]);
+});

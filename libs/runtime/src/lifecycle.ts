@@ -1,4 +1,5 @@
 import { describeError, type Log } from "./log.ts";
+import { listenForStop } from "./stop-signals.ts";
 
 /**
  * What a service has opened, in the order it was opened. `run.ts` registers the close of each part on the line after its
@@ -45,26 +46,24 @@ export interface RunningService {
 }
 
 /**
- * Runs a service as a process: SIGTERM and SIGINT drain it, a second signal or `shutdownMs` ends it at once. Exit codes:
+ * Runs a service as a process: SIGTERM and SIGINT drain it, another one a while later or `shutdownMs` ends it at once. Exit codes:
  * 0 ended or drained, 1 failed, 2 wrong configuration, 124 the drain ran out of time.
  */
 export async function runProcess(start: () => Promise<RunningService>, options: { log: Log; shutdownMs: number }): Promise<void> {
   const { log, shutdownMs } = options;
   let service: RunningService | undefined;
-  let isStopping = false;
-  const stop = (signalName: string) => {
-    if (isStopping) process.exit(1);
-    isStopping = true;
-    log.info({ signal: signalName }, "stopping");
-    setTimeout(() => {
-      log.error({ shutdownMs }, "did not stop in time");
-      process.exit(124);
-    }, shutdownMs).unref();
-    if (service === undefined) process.exit(0);
-    void service.close().catch((error: unknown) => log.error({ err: error }, "shutdown failed"));
-  };
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
+  listenForStop({
+    onStop: () => {
+      log.info("stopping");
+      setTimeout(() => {
+        log.error({ shutdownMs }, "did not stop in time");
+        process.exit(124);
+      }, shutdownMs).unref();
+      if (service === undefined) process.exit(0);
+      void service.close().catch((error: unknown) => log.error({ err: error }, "shutdown failed"));
+    },
+    onForce: () => process.exit(1),
+  });
   try {
     service = await start();
     await service.ended;

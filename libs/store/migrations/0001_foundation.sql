@@ -160,6 +160,8 @@ create table if not exists downbeat.runs (
   primary key (tenant_id, id)
 ) partition by range (id);
 create index if not exists runs_sweep_at on downbeat.runs (sweep_at) where sweep_at is not null;
+-- What did not go well is asked for across days ("failed runs"), and is few among many.
+create index if not exists runs_not_succeeded on downbeat.runs (tenant_id, id) where state in ('failed', 'canceled', 'skipped', 'missed');
 
 -- One row for each attempt that ended, or whose lease was lost (outcome `unknown`).
 create table if not exists downbeat.attempts (

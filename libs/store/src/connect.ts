@@ -22,9 +22,9 @@ export interface ConnectOptions {
 /**
  * The workers' statements look rows up by key, a batch at a time, in partitions that are empty at midnight and hold millions at noon. Planned from yesterday's statistics, such a
  * join now and then becomes a scan of the whole day (measured: 20 ms in place of 1 for a lease of 50 runs). Leaving only index look-ups to choose from makes the plan the same at
- * any size (decision 0004).
+ * any size (decision 0004). Written as text, because postgres.js leaves out parameters that are `false`.
  */
-const keyedPlans = { enable_hashjoin: false, enable_mergejoin: false, enable_seqscan: false };
+const keyedPlans = { enable_hashjoin: "off", enable_mergejoin: "off", enable_seqscan: "off" };
 
 export function connect(options: ConnectOptions): Sql {
   const { url, role, connectionsMax, applicationName } = options;

@@ -23,7 +23,9 @@ async function daysOf(parent: string): Promise<string[]> {
 
 const dayOf = (at: number) => new Date(at).toISOString().slice(0, 10).replaceAll("-", "");
 const ensureDay = (sql: Sql, at: number) =>
-  sql`select downbeat.ensure_run_partitions(to_timestamp(${at / 1000}::float8), to_timestamp(${at / 1000}::float8)) as made`.then(([row]) => row?.["made"] as number);
+  sql`select downbeat.ensure_run_partitions(to_timestamp(${at / 1000}::float8), to_timestamp(${at / 1000}::float8)) as made`.then(
+    ([row]) => row?.["made"] as number,
+  );
 
 test("a day's partitions are three, bounded by the smallest ids of that day and of the next", async () => {
   const day = Date.UTC(2030, 1, 28);
@@ -32,17 +34,24 @@ test("a day's partitions are three, bounded by the smallest ids of that day and 
     select relname as name, pg_get_expr(relpartbound, oid) as bounds from pg_class where relname like '%20300228' and relkind = 'r' order by 1`;
   const [from, to] = [day, day + dayMs].map((at) => `${at.toString(16).padStart(12, "0").replace(/^.{8}/, "$&-")}-0000-0000-000000000000`);
   expect(rows).toEqual(
-    ["attempts", "run_events", "runs"].map((parent) => ({ name: `${parent}_20300228`, bounds: `FOR VALUES FROM ('${from}') TO ('${to}')` })),
+    ["attempts", "run_events", "runs"].map((parent) => ({
+      name: `${parent}_20300228`,
+      bounds: `FOR VALUES FROM ('${from}') TO ('${to}')`,
+    })),
   );
 });
 
-test("the same occurrence cannot have two rows of a day, even under different ids", async () => {
-  const insert = () => database.admin`
+const insertUnderAnotherId = (sql: Sql) => sql`
     insert into downbeat.runs (tenant_id, id, schedule_id, schedule_revision, scheduled_for, state, due_at)
     select '11111111-1111-4111-8111-111111111111', (substr(downbeat.first_run_id(now())::text, 1, 24) || substr(md5(random()::text), 1, 12))::uuid,
       '22222222-2222-4222-8222-222222222222', 1, date_trunc('day', now()), 'pending', now()`;
-  await insert();
-  await expect(insert()).rejects.toMatchObject({ code: "23505", constraint_name: expect.stringMatching(/^runs_\d{8}_occurrence_key$/) });
+
+test("the same occurrence cannot have two rows of a day, even under different ids", async () => {
+  await insertUnderAnotherId(database.admin);
+  await expect(insertUnderAnotherId(database.admin)).rejects.toMatchObject({
+    code: "23505",
+    constraint_name: expect.stringMatching(/^runs_\d{8}_occurrence_key$/),
+  });
 });
 
 test("a day that has its partitions costs nothing", async () => {

@@ -95,5 +95,9 @@ test("nobody but the dispatcher and the API makes partitions", async () => {
   const rows = await database.admin<{ role: string }[]>`
     select rolname as role from pg_roles
     where rolname like 'downbeat_%' and has_function_privilege(oid, 'downbeat.ensure_run_partitions(timestamptz, timestamptz)', 'execute') order by 1`;
-  expect(rows.map(({ role }) => role).filter((role) => !role.includes(" "))).toEqual(["downbeat_api", "downbeat_dispatcher", "downbeat_migrator"]);
+  expect(rows.map(({ role }) => role).filter((role) => !role.includes(" "))).toEqual([
+    "downbeat_api",
+    "downbeat_dispatcher",
+    "downbeat_migrator",
+  ]);
 });

@@ -27,37 +27,67 @@ export interface LockDueOptions {
   tenantId?: string | undefined;
 }
 
-/** Due rows looked at for each row claimed: how far a tenant with a burst may be overtaken within one batch. */
-const fairnessWindow = 4;
+/** Locked rows of the due index, as three Postgres arrays in text: they go back to the server as they came, and Node never parses them. Null when nothing is due. */
+interface LockedRows {
+  tenantIds: string | null;
+  scheduleIds: string;
+  nextRunAts: string;
+}
+
+/** Due rows looked at for each row claimed: how far a tenant with a burst may be overtaken within one batch. Twice as many cost a tenth of the claim's CPU. */
+const fairnessWindow = 8;
 
 /**
  * ① Locks up to `schedulesMax` schedules that are due before the horizon, taking turns between tenants: each tenant's first, then each tenant's second.
  *
- * Index: `schedule_due_next_run_at`, read from its low end for at most 4 × `schedulesMax` entries; idle schedules are never touched (decision 0002).
- * Locks: the narrow `schedule_due` rows only. SKIP LOCKED lets several dispatchers work at once; the API's edits lock the same row first, so a claim sees a
- * schedule wholly before or wholly after an edit.
+ * Two statements, because each sees the database as of its own start: the rules are read after the locks are held, so an edit, which locks the same due row before it changes
+ * the rule, is seen wholly or not at all. In one statement, an edit that commits while the locks are being taken would be claimed with the rule from before it.
  */
-export function lockDue(sql: TransactionSql, { horizonMs, schedulesMax, tenantId }: LockDueOptions): Promise<DueSchedule[]> {
-  return sql<DueSchedule[]>`
-    with upcoming as materialized (
-      select tenant_id, schedule_id, next_run_at
-      from downbeat.schedule_due
-      where next_run_at < now() + ${horizonMs}::float8 * interval '1 millisecond'
-        ${tenantId === undefined ? sql`` : sql`and tenant_id = ${tenantId}`}
-      order by next_run_at
-      limit ${schedulesMax * fairnessWindow}
-    ), turns as (
-      select *, row_number() over (partition by tenant_id order by next_run_at, schedule_id) as turn
-      from upcoming
-    ), locked as materialized (
+export async function lockDue(sql: TransactionSql, options: LockDueOptions): Promise<DueSchedule[]> {
+  const [locked] = await lockDueRows(sql, options);
+  if (locked === undefined || locked.tenantIds === null) return [];
+  return readRules(sql, locked);
+}
+
+/**
+ * The lock, not yet sent: awaiting it sends it, and it can be embedded in an `explain`.
+ *
+ * Index: `schedule_due_next_run_at`, read from its low end for at most 8 × `schedulesMax` entries; idle schedules are never touched (decision 0002). Each row is then visited at its
+ * place in the table (`ctid`, which cannot change within a statement's snapshot) and locked one at a time, until the limit: the lateral join leaves the planner no other way, such as
+ * reading all that is due for each batch. A row that another dispatcher or an edit has moved meanwhile is left out; comparing with `is not distinct from` keeps the
+ * comparison from being looked up in the due index, where thousands share one instant.
+ * Locks: the narrow `schedule_due` rows only. SKIP LOCKED lets several dispatchers work at once.
+ */
+export function lockDueRows(sql: TransactionSql, { horizonMs, schedulesMax, tenantId }: LockDueOptions) {
+  return sql<LockedRows[]>`
+    select array_agg(tenant_id)::text as "tenantIds", array_agg(schedule_id)::text as "scheduleIds", array_agg(next_run_at)::text as "nextRunAts"
+    from (
       select due.tenant_id, due.schedule_id, due.next_run_at
-      from turns
-      join downbeat.schedule_due due on due.tenant_id = turns.tenant_id and due.schedule_id = turns.schedule_id
-      where due.next_run_at < now() + ${horizonMs}::float8 * interval '1 millisecond'
-      order by turns.turn, turns.next_run_at
+      from (
+        select place, next_run_at, row_number() over (partition by tenant_id order by next_run_at) as turn
+        from (
+          select ctid as place, tenant_id, next_run_at
+          from downbeat.schedule_due
+          where next_run_at < now() + ${horizonMs}::float8 * interval '1 millisecond'
+            ${tenantId === undefined ? sql`` : sql`and tenant_id = ${tenantId}`}
+          order by next_run_at
+          limit ${schedulesMax * fairnessWindow}
+        ) as upcoming
+        order by turn, next_run_at
+      ) as turns
+      cross join lateral (
+        select tenant_id, schedule_id, next_run_at
+        from downbeat.schedule_due
+        where ctid = turns.place and next_run_at is not distinct from turns.next_run_at
+        for update skip locked
+      ) as due
       limit ${schedulesMax}
-      for update of due skip locked
-    )
+    ) as locked`;
+}
+
+/** Index: primary key of schedules. */
+function readRules(sql: TransactionSql, { tenantIds, scheduleIds, nextRunAts }: LockedRows): Promise<DueSchedule[]> {
+  return sql<DueSchedule[]>`
     select
       locked.tenant_id as "tenantId",
       locked.schedule_id as "scheduleId",
@@ -72,6 +102,8 @@ export function lockDue(sql: TransactionSql, { horizonMs, schedulesMax, tenantId
       (extract(epoch from rule.starts_at) * 1000)::float8 as "startsAt",
       (extract(epoch from rule.ends_at) * 1000)::float8 as "endsAt",
       (extract(epoch from now()) * 1000)::float8 as "nowAt"
-    from locked
-    join downbeat.schedules rule on rule.tenant_id = locked.tenant_id and rule.id = locked.schedule_id`;
+    from unnest(${tenantIds}::uuid[], ${scheduleIds}::uuid[], ${nextRunAts}::timestamptz[]) as locked (tenant_id, schedule_id, next_run_at)
+    cross join lateral (
+      select * from downbeat.schedules where schedules.tenant_id = locked.tenant_id and schedules.id = locked.schedule_id limit 1
+    ) as rule`;
 }

@@ -24,8 +24,10 @@ function connectToMigrate(url = database.url): Sql {
   return pool;
 }
 
-const appliedNames = async () => (await database.admin`select name from downbeat.migrations order by name`).map(({ name }) => name as string);
-const exists = async (relation: string) => (await database.admin`select to_regclass(${relation}) is not null as found`)[0]?.["found"] as boolean;
+const appliedNames = async () =>
+  (await database.admin`select name from downbeat.migrations order by name`).map(({ name }) => name as string);
+const exists = async (relation: string) =>
+  (await database.admin`select to_regclass(${relation}) is not null as found`)[0]?.["found"] as boolean;
 const migration = (name: string, sql: string): Migration => ({ name, sql, checksum: `checksum of ${sql}` });
 
 test("migrating again changes nothing", async () => {
@@ -108,9 +110,15 @@ async function withPlainLogin(body: (login: { name: string; sql: Sql }) => Promi
 
 /** The lines of the message that are SQL. */
 async function statementsOf(refused: Promise<unknown>): Promise<string[]> {
-  const error: unknown = await refused.then(() => undefined, (reason: unknown) => reason);
+  const error: unknown = await refused.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
   if (!(error instanceof MigrationError)) throw new Error("expected a MigrationError", { cause: error });
-  return error.message.split("\n").slice(1).map((line) => line.trim());
+  return error.message
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim());
 }
 
 test("a login that may not create roles is told the statements an administrator has to run, and with them it migrates", async () => {
@@ -119,7 +127,10 @@ test("a login that may not create roles is told the statements an administrator 
   await database.admin.unsafe(`revoke create on database ${row?.["name"]} from downbeat_migrator`);
   await withPlainLogin(async ({ name, sql }) => {
     const statements = await statementsOf(migrate(sql));
-    expect(statements).toEqual([`grant downbeat_migrator to ${name};`, `grant create on database "${row?.["name"]}" to downbeat_migrator;`]);
+    expect(statements).toEqual([
+      `grant downbeat_migrator to ${name};`,
+      `grant create on database "${row?.["name"]}" to downbeat_migrator;`,
+    ]);
     for (const statement of statements) await database.admin.unsafe(statement);
     expect(await migrate(sql)).toEqual((await readMigrations()).map(({ name: file }) => file));
   });

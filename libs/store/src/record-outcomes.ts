@@ -64,18 +64,22 @@ export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[]
     ), journal as (
       insert into downbeat.run_events (tenant_id, run_id, actor, event, reason)
       select tenant_id, id, ${executor}, state, coalesce(reason, code) from ended where state <> 'succeeded'
+    ), final as (
+      select *, call_finished_at > coalesce(
+        max(call_finished_at) filter (where state = 'succeeded') over (partition by tenant_id, schedule_id), '-infinity') as is_after_success
+      from ended where state <> 'retrying'
     ), counted as (
       insert into downbeat.schedule_stats as stats
         (tenant_id, schedule_id, succeeded, failed, consecutive_failures, last_run_at, last_state, last_error)
       select tenant_id, schedule_id, count(*) filter (where state = 'succeeded'), count(*) filter (where state = 'failed'),
-        case when bool_or(state = 'succeeded') then 0 else count(*) end,
+        count(*) filter (where state = 'failed' and is_after_success),
         max(call_finished_at), (array_agg(state order by call_finished_at desc))[1], (array_agg(code order by call_finished_at desc))[1]
-      from ended where state <> 'retrying'
+      from final
       group by tenant_id, schedule_id
       order by schedule_id
       on conflict (tenant_id, schedule_id) do update set
         succeeded = stats.succeeded + excluded.succeeded, failed = stats.failed + excluded.failed,
-        consecutive_failures = case when excluded.succeeded > 0 then 0 else stats.consecutive_failures + excluded.consecutive_failures end,
+        consecutive_failures = excluded.consecutive_failures + case when excluded.succeeded > 0 then 0 else stats.consecutive_failures end,
         last_run_at = excluded.last_run_at, last_state = excluded.last_state, last_error = excluded.last_error
     )
     select lease_token as "leaseToken" from ended`;

@@ -27,7 +27,17 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-const tenantTables = ["endpoints", "endpoint_secrets", "schedules", "schedule_due", "schedule_stats", "runs", "attempts", "run_events", "api_keys"];
+const tenantTables = [
+  "endpoints",
+  "endpoint_secrets",
+  "schedules",
+  "schedule_due",
+  "schedule_stats",
+  "runs",
+  "attempts",
+  "run_events",
+  "api_keys",
+];
 
 /** How many rows of each table the API's role sees. */
 async function countVisible(scope?: DataScope): Promise<Record<string, number>> {
@@ -89,7 +99,10 @@ test("partitions cannot be read past the table they belong to", async () => {
 test("a tenant's transaction cannot write a row of another tenant, nor reach one by its id", async () => {
   const scope: DataScope = { kind: "tenant", tenantId: ours.tenantId };
   const stolen = tenantTransaction(api, scope, (db) =>
-    db.insertInto("downbeat.run_events").values({ tenant_id: theirs.tenantId, run_id: theirs.scheduleId, actor: "us", event: "failed" }).execute(),
+    db
+      .insertInto("downbeat.endpoints")
+      .values({ tenant_id: theirs.tenantId, name: "ours", base_url: "http://127.0.0.1:9", headers: {} })
+      .execute(),
   );
   await expect(stolen).rejects.toThrow("row-level security");
   const changed = await tenantTransaction(api, scope, (db) =>
@@ -119,5 +132,7 @@ test("a pooled connection carries no tenant over to the next transaction, also a
 
 test("text in place of a tenant's id is an error, not everybody's rows", async () => {
   const scope: DataScope = { kind: "tenant", tenantId: "' or true --" };
-  await expect(tenantTransaction(api, scope, (db) => db.selectFrom("downbeat.runs").select("id").execute())).rejects.toMatchObject({ code: "22P02" });
+  await expect(tenantTransaction(api, scope, (db) => db.selectFrom("downbeat.runs").select("id").execute())).rejects.toMatchObject({
+    code: "22P02",
+  });
 });

@@ -16,3 +16,8 @@ export function runId(scheduleId: string, scheduledForMs: number, triggerId = ""
   const variant = (8 + (Number.parseInt(digest.charAt(3), 16) % 4)).toString(16);
   return `${time.slice(0, 8)}-${time.slice(8)}-8${digest.slice(0, 3)}-${variant}${digest.slice(4, 7)}-${digest.slice(7, 19)}`;
 }
+
+/** The instant a run's id was made of: its `scheduled_for`, in ms since 1970. */
+export function instantOfRunId(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+}

@@ -12,7 +12,11 @@ export interface ArrangedSchedule extends ArrangedEndpoint {
 
 export async function arrangeSchedule(sql: Sql, endpoint?: ArrangedEndpoint): Promise<ArrangedSchedule> {
   const of = endpoint ?? (await arrangeEndpoint(sql, "http://127.0.0.1:9"));
-  const [scheduleId = ""] = await arrangeSchedules(sql, of, { rule: { kind: "cron", cronExpression: "* * * * *" }, nextRunAt: 0, isDue: false });
+  const [scheduleId = ""] = await arrangeSchedules(sql, of, {
+    rule: { kind: "cron", cronExpression: "* * * * *" },
+    nextRunAt: 0,
+    isDue: false,
+  });
   return { ...of, scheduleId };
 }
 
@@ -37,9 +41,8 @@ export interface RunFields {
 
 /** A run in any state, written as the process that brings it there leaves it. Each is of another instant, unless told. */
 export async function arrangeRun(sql: Sql, { tenantId, scheduleId }: ArrangedSchedule, fields: RunFields = {}): Promise<RunKey> {
-  distinctMs += 1;
-  const { state = "queued", scheduledInMs = -distinctMs, triggerId = "" } = fields;
-  const scheduledFor = Math.floor(await databaseNow(sql)) + scheduledInMs;
+  const { state = "queued", scheduledInMs, triggerId = "" } = fields;
+  const scheduledFor = scheduledInMs === undefined ? await anotherInstant(sql) : Math.floor(await databaseNow(sql)) + scheduledInMs;
   const id = runId(scheduleId, scheduledFor, triggerId);
   const fromNow = (ms: number | undefined) => sql`now() + ${ms ?? null}::float8 * interval '1 millisecond'`;
   const scheduled = sql`to_timestamp(${scheduledFor / 1000}::float8)`;
@@ -52,10 +55,21 @@ export async function arrangeRun(sql: Sql, { tenantId, scheduleId }: ArrangedSch
   return { tenantId, runId: id };
 }
 
-let distinctMs = 0;
+let lastInstant: number | undefined;
+
+/** Not so long ago, and never the same: two runs of a schedule cannot share an instant. */
+async function anotherInstant(sql: Sql): Promise<number> {
+  lastInstant ??= Math.floor(await databaseNow(sql));
+  lastInstant -= 1;
+  return lastInstant;
+}
 
 /** A run under a lease, as an executor holds it while it calls. */
-export async function arrangeLeased(sql: Sql, schedule: ArrangedSchedule, fields: RunFields = {}): Promise<RunKey & { leaseToken: string }> {
+export async function arrangeLeased(
+  sql: Sql,
+  schedule: ArrangedSchedule,
+  fields: RunFields = {},
+): Promise<RunKey & { leaseToken: string }> {
   const leaseToken = fields.leaseToken ?? randomUUID();
   const leased: RunFields = { state: "running", attempt: 1, leaseToken, executor: "executor-1", startedInMs: -1_000, sweepInMs: 45_000 };
   return { ...(await arrangeRun(sql, schedule, { ...leased, ...fields })), leaseToken };

@@ -6,6 +6,8 @@ export interface OverdueRun {
   runId: string;
   /** ms since 1970 */
   dueAt: number;
+  /** Attempts made so far. */
+  attempt: number;
   nowAt: number;
   /** Why it was taken up: never sent, due for its retry, lost in the queue, or its executor's lease ran out. */
   found: "unsent" | "retry_due" | "lost_in_queue" | "lease_lost";
@@ -63,7 +65,7 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
         end
       from overdue
       where run.tenant_id = overdue.tenant_id and run.id = overdue.id
-      returning run.tenant_id, run.id, run.due_at, overdue.found, not overdue.is_given_up as is_sendable
+      returning run.tenant_id, run.id, run.due_at, run.attempt, overdue.found, not overdue.is_given_up as is_sendable
     ), lost_attempts as (
       insert into downbeat.attempts (tenant_id, run_id, attempt, outcome, code, started_at, finished_at, executor)
       select tenant_id, id, attempt, 'unknown', 'lease_lost', started_at, now(), executor
@@ -85,7 +87,7 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
         failed = stats.failed + excluded.failed, consecutive_failures = stats.consecutive_failures + excluded.consecutive_failures,
         last_run_at = excluded.last_run_at, last_state = excluded.last_state, last_error = excluded.last_error
     )
-    select tenant_id as "tenantId", id as "runId", (extract(epoch from due_at) * 1000)::float8 as "dueAt",
+    select tenant_id as "tenantId", id as "runId", (extract(epoch from due_at) * 1000)::float8 as "dueAt", attempt,
       (extract(epoch from now()) * 1000)::float8 as "nowAt", found, is_sendable as "isSendable"
     from decided`;
 }

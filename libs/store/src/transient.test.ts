@@ -14,7 +14,20 @@ test.for([
 });
 
 test("what waiting cannot mend is not repeated: a bug, a refused permission, a wrong password, anything that is no database error", () => {
-  for (const code of ["42601", "42501", "42P01", "23505", "22021", "28P01", "3D000", "0A000", "ERR_INVALID_ARG_TYPE", 53100, undefined, ""]) {
+  for (const code of [
+    "42601",
+    "42501",
+    "42P01",
+    "23505",
+    "22021",
+    "28P01",
+    "3D000",
+    "0A000",
+    "ERR_INVALID_ARG_TYPE",
+    53100,
+    undefined,
+    "",
+  ]) {
     expect([code, isTransientDatabaseError(withCode(code))]).toEqual([code, false]);
   }
   for (const thrown of [undefined, null, "53100", new TypeError("bug")]) expect(isTransientDatabaseError(thrown)).toBe(false);

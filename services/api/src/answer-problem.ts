@@ -27,10 +27,15 @@ export function toProblem(error: unknown): Problem {
     return new Problem("name_taken", { errors: [{ field, message }] });
   }
   if (isTransientDatabaseError(error)) {
-    return new Problem("unavailable", { detail: "The database cannot be reached at the moment. Nothing was changed; try again.", headers: { "retry-after": "5" } });
+    return new Problem("unavailable", {
+      detail:
+        "The database cannot be reached at the moment; try again. If the connection broke during the commit, the change may have been made.",
+      headers: { "retry-after": "5" },
+    });
   }
   // What is left of Fastify's and the JSON parser's complaints about a request, like `__proto__` in a body or a malformed escape in a path.
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return new Problem("malformed_request", { detail: "The request is malformed." });
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new Problem("malformed_request", { detail: "The request is malformed." });
   return new Problem("internal", { detail: "Nothing is known to have been changed. The request id finds the error in the log." });
 }
 

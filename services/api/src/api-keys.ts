@@ -30,11 +30,17 @@ export function createApiKey(sql: Sql, wanted: NewApiKey): Promise<CreatedApiKey
 }
 
 /** Creates a key in the caller's transaction. */
-export async function insertApiKey(database: TenantDatabase, { scope, tenantId = null, name, env = "live" }: NewApiKey): Promise<CreatedApiKey> {
+export async function insertApiKey(
+  database: TenantDatabase,
+  { scope, tenantId = null, name, env = "live" }: NewApiKey,
+): Promise<CreatedApiKey> {
   if (!/^[a-z0-9]{1,16}$/.test(env)) throw new RangeError(`env must be 1 to 16 lower-case letters or digits, got "${env}"`);
   const id = randomText(idAlphabet, 12);
   const key = `sk_${env}_${id}_${randomText(secretAlphabet, 43)}`;
-  await database.insertInto("downbeat.api_keys").values({ id, tenant_id: tenantId, scope, name, hash: hashOf(key) }).execute();
+  await database
+    .insertInto("downbeat.api_keys")
+    .values({ id, tenant_id: tenantId, scope, name, hash: hashOf(key) })
+    .execute();
   return { id, key };
 }
 

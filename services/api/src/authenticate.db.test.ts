@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApiKey } from "./api-keys.ts";
-import { startTestApi, type TestApi, type TestTenant } from "./testing/start-test-api.ts";
+import { startTestApi, type TestApi, type TestTenant } from "./start-test-api.test-support.ts";
 
 let api: TestApi;
 let acme: TestTenant;
@@ -20,9 +20,19 @@ describe("keys", () => {
     await api.admin`update downbeat.api_keys set expires_at = now() where id = ${expired.id}`;
     const wrong = acme.key.slice(0, -1) + (acme.key.endsWith("a") ? "b" : "a");
     const unknown = acme.key.replace(/_[0-9a-z]{12}_/, "_000000000000_");
-    for (const authorization of [undefined, "Basic abc", "Bearer", "Bearer x", ...[wrong, unknown, revoked.key, expired.key].map((key) => `Bearer ${key}`)]) {
+    for (const authorization of [
+      undefined,
+      "Basic abc",
+      "Bearer",
+      "Bearer x",
+      ...[wrong, unknown, revoked.key, expired.key].map((key) => `Bearer ${key}`),
+    ]) {
       const answer = await api.call("GET", "/api/v1/schedules", { headers: authorization === undefined ? {} : { authorization } });
-      expect([answer.status, answer.body.code], authorization).toEqual([401, "unauthorized"]);
+      expect({ authorization, status: answer.status, code: answer.body.code }).toEqual({
+        authorization,
+        status: 401,
+        code: "unauthorized",
+      });
       expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer realm="downbeat"/);
     }
   });
@@ -34,7 +44,8 @@ describe("keys", () => {
   });
 
   it("the row holds a hash, never the key, and when it was last used", async () => {
-    const rows = await api.admin`select id, api_keys::text as row, length(hash) as bytes, last_used_at from downbeat.api_keys where tenant_id = ${acme.id}`;
+    const rows =
+      await api.admin`select id, api_keys::text as row, length(hash) as bytes, last_used_at from downbeat.api_keys where tenant_id = ${acme.id}`;
     const row = rows.find(({ id }) => acme.key.includes(id));
     expect(row).toMatchObject({ bytes: 32, last_used_at: expect.any(Date) });
     expect(row?.["row"]).not.toContain(acme.key.split("_").at(-1));
@@ -42,7 +53,8 @@ describe("keys", () => {
 
   it("a read-only key reads, and is 403 for everything else", async () => {
     const { key } = await createApiKey(api.admin, { scope: "read", tenantId: acme.id, name: "reader" });
-    for (const path of ["/tenants", "/endpoints", "/schedules", "/runs"]) expect((await api.call("GET", `/api/v1${path}`, { key })).status).toBe(200);
+    for (const path of ["/tenants", "/endpoints", "/schedules", "/runs"])
+      expect((await api.call("GET", `/api/v1${path}`, { key })).status).toBe(200);
     const writes = [
       ["POST", "/tenants"],
       ["POST", "/endpoints"],
@@ -54,7 +66,7 @@ describe("keys", () => {
     ] as const;
     for (const [method, path] of writes) {
       const { status, body } = await api.call(method, `/api/v1${path}`, { key, ...(method === "POST" ? { body: {} } : {}) });
-      expect([status, body.code], path).toEqual([403, "forbidden"]);
+      expect({ path, status, code: body.code }).toEqual({ path, status: 403, code: "forbidden" });
     }
   });
 
@@ -91,7 +103,9 @@ describe("X-Tenant", () => {
 
   it("a tenant's key may name its own tenant; any other answers as one that does not exist", async () => {
     expect((await api.call("GET", "/api/v1/endpoints", { key: acme.key, tenant: "acme" })).status).toBe(200);
-    const answers = await Promise.all(["globex", globex.id, "no-such-tenant", "%%"].map((tenant) => api.call("GET", "/api/v1/endpoints", { key: acme.key, tenant })));
+    const answers = await Promise.all(
+      ["globex", globex.id, "no-such-tenant", "%%"].map((tenant) => api.call("GET", "/api/v1/endpoints", { key: acme.key, tenant })),
+    );
     for (const { status, text, body } of answers) {
       expect(status).toBe(404);
       expect(text.replace(body.request_id, "")).toBe(answers[0]?.text.replace(answers[0].body.request_id, ""));

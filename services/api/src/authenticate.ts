@@ -80,7 +80,12 @@ async function findKey(database: TenantDatabase, key: string): Promise<Caller> {
   if (!isApiKey(key, row?.hash) || row === undefined) throw unauthorized("The API key is not known.");
   if (row.is_revoked) throw unauthorized("The API key has been revoked.");
   if (row.is_expired) throw unauthorized("The API key has expired.");
-  if (row.is_use_unnoted) await database.updateTable("downbeat.api_keys").set({ last_used_at: fragment`now()` }).where("id", "=", row.id).execute();
+  if (row.is_use_unnoted)
+    await database
+      .updateTable("downbeat.api_keys")
+      .set({ last_used_at: fragment`now()` })
+      .where("id", "=", row.id)
+      .execute();
   const tenant = row.tenant_id === null || row.slug === null ? null : { id: row.tenant_id, slug: row.slug };
   // The schema says so too; but a key that lost its tenant must never become one for all tenants.
   if ((row.scope === "admin") !== (tenant === null)) throw new Error(`API key ${row.id} of scope ${row.scope} does not fit its tenant`);

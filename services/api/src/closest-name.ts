@@ -14,7 +14,10 @@ export function closestName(given: string, known: readonly string[]): string | u
 
 /** `intervalSeconds`, `interval-seconds` and `interval_seconds` are the same letters. */
 function lettersOf(name: string): string {
-  return name.slice(0, 64).toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+  return name
+    .slice(0, 64)
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]/g, "");
 }
 
 /** How many letters were added, left out or replaced (Levenshtein distance). */

@@ -5,8 +5,9 @@ import { apiConfig } from "./config.ts";
 
 const key = Buffer.alloc(32, 1).toString("base64");
 
+const read = (ring: string) => readConfig(apiConfig, { DATABASE_URL: "postgres://x", DOWNBEAT_SECRET_KEYS: ring });
+
 it("a wrong key ring is refused without repeating key material", () => {
-  const read = (ring: string) => readConfig(apiConfig, { DATABASE_URL: "postgres://x", DOWNBEAT_SECRET_KEYS: ring });
   expect(read(`k1:${key}`).API_PORT).toBe(4600);
   expect(() => read(key)).toThrow(ConfigError);
   expect(() => read(`k1:${key.slice(4)}`)).toThrow(/DOWNBEAT_SECRET_KEYS is wrong: key 1 of the ring \("k1"\) holds 29 bytes/);

@@ -28,11 +28,21 @@ export async function createSchedule(database: TenantDatabase, given: NewSchedul
   const { rule, firstAt } = validated;
   const { id } = await database
     .insertInto("downbeat.schedules")
-    .values({ tenant_id: tenant.id, name: given.name, endpoint_id: endpointId, target: given.target, input: given.input, ...toColumns(rule) })
+    .values({
+      tenant_id: tenant.id,
+      name: given.name,
+      endpoint_id: endpointId,
+      target: given.target,
+      input: given.input,
+      ...toColumns(rule),
+    })
     .returning("id")
     .executeTakeFirstOrThrow();
   const key = { tenant_id: tenant.id, schedule_id: id };
-  await database.insertInto("downbeat.schedule_due").values({ ...key, next_run_at: new Date(firstAt) }).execute();
+  await database
+    .insertInto("downbeat.schedule_due")
+    .values({ ...key, next_run_at: new Date(firstAt) })
+    .execute();
   await database.insertInto("downbeat.schedule_stats").values(key).execute();
   await wakeDispatcher(database);
   return id;
@@ -51,7 +61,9 @@ function readRule(given: NewSchedule, nowAt: Instant): { errors: FieldError[]; v
 
 /** `kind` may be left out where the one field that decides it is there. */
 function inferKind(given: NewSchedule): Rule["kind"] {
-  const kinds = (Object.entries(decidingFields) as [Rule["kind"], (typeof decidingFields)[Rule["kind"]]][]).filter(([, field]) => given[field] !== undefined);
+  const kinds = (Object.entries(decidingFields) as [Rule["kind"], (typeof decidingFields)[Rule["kind"]]][]).filter(
+    ([, field]) => given[field] !== undefined,
+  );
   const [found, other] = kinds;
   if (found !== undefined && other === undefined) return found[0];
   const message =
@@ -75,12 +87,19 @@ async function findEndpoint(
     .where("tenant_id", "=", tenant.id)
     .where(isUuid(idOrName) ? "id" : "name", "=", idOrName)
     .executeTakeFirst();
-  if (endpoint === undefined) return { errors: [{ field: "endpoint", message: "is not the id or name of an endpoint of this tenant", value: idOrName }] };
+  if (endpoint === undefined)
+    return { errors: [{ field: "endpoint", message: "is not the id or name of an endpoint of this tenant", value: idOrName }] };
   const base = checkTargetUrl(endpoint.base_url, { allowPrivateTargets });
   const joined = base.ok ? joinTargetPath(base.url, target.path) : base;
   const errors: FieldError[] = [];
-  if (!base.ok) errors.push({ field: "endpoint", message: `has a base URL that may no longer be called: it ${base.message}`, value: idOrName });
-  else if (!joined.ok) errors.push({ field: "target.path", message: `makes a URL that may not be called: ${joined.message}`, value: target.path.slice(0, 200) });
+  if (!base.ok)
+    errors.push({ field: "endpoint", message: `has a base URL that may no longer be called: it ${base.message}`, value: idOrName });
+  else if (!joined.ok)
+    errors.push({
+      field: "target.path",
+      message: `makes a URL that may not be called: ${joined.message}`,
+      value: target.path.slice(0, 200),
+    });
   if (endpoint.compat_signatures && target.method === "GET") {
     errors.push({ field: "target.method", message: "must not be GET: the endpoint's compat signatures need a request body", value: "GET" });
   }
@@ -88,7 +107,6 @@ async function findEndpoint(
 }
 
 function toColumns(rule: Rule) {
-  const toDate = (instant: Instant | undefined) => (instant === undefined ? null : new Date(instant));
   const bounds = { kind: rule.kind, starts_at: toDate(rule.startsAt), ends_at: toDate(rule.endsAt) };
   switch (rule.kind) {
     case "cron":
@@ -98,4 +116,8 @@ function toColumns(rule: Rule) {
     case "once":
       return { ...bounds, run_at: new Date(rule.runAt) };
   }
+}
+
+function toDate(instant: Instant | undefined): Date | null {
+  return instant === undefined ? null : new Date(instant);
 }

@@ -34,9 +34,12 @@ export async function createServer({ log, ...parts }: ApiServerOptions): Promise
   server.setValidatorCompiler(validateRequest);
   server.setSerializerCompiler(serializerCompiler);
   server.setErrorHandler(answerProblem);
-  server.setNotFoundHandler((request, reply) => answerProblem(new Problem("route_not_found", { detail: "See /api/v1/openapi.json." }), request, reply));
+  server.setNotFoundHandler((request, reply) =>
+    answerProblem(new Problem("route_not_found", { detail: "See /api/v1/openapi.json." }), request, reply),
+  );
   acceptJson(server);
   logRequests(server, log);
+  letGoWhenClosing(server);
   const methods = collectRoutes(server);
 
   await server.register(swagger, {
@@ -71,6 +74,17 @@ function acceptJson(server: Api): void {
   server.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
     if (body.length === 0) done(null, undefined);
     else void parseJson(request, String(body), done);
+  });
+}
+
+/** An answer given while the server closes ends its connection; kept alive, it would hold the close until the client lets go. */
+function letGoWhenClosing(server: Api): void {
+  let isClosing = false;
+  server.addHook("preClose", async () => {
+    isClosing = true;
+  });
+  server.addHook("onSend", async (_request, reply) => {
+    if (isClosing) reply.header("connection", "close");
   });
 }
 
@@ -117,7 +131,7 @@ function collectRoutes(server: Api): Map<string, Set<string>> {
 
 /** A path that exists answers 405 to the methods it does not take, and says which it does. */
 function refuseOtherMethods(server: Api, routes: ReadonlyMap<string, ReadonlySet<string>>): void {
-  for (const [url, known] of [...routes]) {
+  for (const [url, known] of routes) {
     const allowed = [...known].sort().join(", ");
     const method: Method[] = allMethods.filter((one) => !known.has(one));
     server.route({

@@ -20,7 +20,11 @@ export function parseCursor(text: string | undefined, isValid: (cursor: Cursor) 
 }
 
 function isPair(value: unknown): value is Cursor {
-  return Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === "string" && part.isWellFormed() && !part.includes("\0"));
+  return (
+    Array.isArray(value) &&
+    value.length === 2 &&
+    value.every((part) => typeof part === "string" && part.isWellFormed() && !part.includes("\0"))
+  );
 }
 
 /** Cuts a result that was read with `limit + 1` rows to a page. */

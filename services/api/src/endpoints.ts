@@ -1,27 +1,32 @@
 import { randomUUID } from "node:crypto";
 import { checkTenantHeaders } from "@downbeat/delivery/headers.ts";
-import { type KeyRing, openSealed, seal } from "@downbeat/delivery/seal.ts";
+import { seal } from "@downbeat/delivery/seal.ts";
 import { createSecret, parseSecret } from "@downbeat/delivery/signing-secret.ts";
 import { checkTargetUrl } from "@downbeat/delivery/target-url.ts";
-import { type TenantDatabase, tenantTransaction } from "@downbeat/store/tenant-transaction.ts";
+import { tenantTransaction } from "@downbeat/store/tenant-transaction.ts";
 import { sql as fragment } from "kysely";
-import { jsonArrayFrom } from "kysely/helpers/postgres";
 import * as z from "zod";
 import type { Api, ApiParts } from "./api.ts";
 import { scopeOf, tenantOf } from "./authenticate.ts";
 import { parseCursor, toPage } from "./cursor.ts";
 import { cursorQuery, instantField, isUuid, limitQuery, nameField, pageOf, tenantRef, uuidField } from "./field-types.ts";
 import { type FieldError, Problem, problemAnswer } from "./problem.ts";
+import { selectEndpoints, toEndpoint } from "./read-endpoints.ts";
 
 const newEndpoint = z.strictObject({
   name: nameField.describe("Unique within the tenant."),
-  base_url: z.string().describe("Where runs are sent; a schedule's target path is appended. https, unless the deployment allows private targets."),
+  base_url: z
+    .string()
+    .describe("Where runs are sent; a schedule's target path is appended. https, unless the deployment allows private targets."),
   secret: z
     .string()
     .optional()
     .describe("Signing secret, `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks). Default: a new one, shown once in the answer."),
   compat_signatures: z.boolean().default(false).describe("Also send `X-Hub-Signature-256` and `X-Timestamp`. Default false."),
-  headers: z.record(z.string(), z.string()).default({}).describe("Sent with every request. Values may be credentials: answers show the names only."),
+  headers: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe("Sent with every request. Values may be credentials: answers show the names only."),
   timeout_ms: z
     .int("must be a whole number of milliseconds")
     .min(100, "must be at least 100")
@@ -41,14 +46,18 @@ const endpointSchema = z
     timeout_ms: z.int().describe("How long one request may take, in ms."),
     secret_fingerprints: z
       .array(z.string().nullable())
-      .describe("First 8 hex digits of the SHA-256 of each live signing key, newest first. Null where the deployment's key ring no longer opens the secret."),
+      .describe(
+        "First 8 hex digits of the SHA-256 of each live signing key, newest first. Null where the deployment's key ring no longer opens the secret.",
+      ),
     created_at: instantField.describe("When it was created."),
     updated_at: instantField.describe("When it was last changed."),
   })
   .meta({ id: "Endpoint", description: "A destination: base URL, signing secrets, settings." });
 
 const createdEndpoint = endpointSchema
-  .extend({ secret: z.string().optional().describe("The signing secret that was made. Shown this once; absent when the request brought its own.") })
+  .extend({
+    secret: z.string().optional().describe("The signing secret that was made. Shown this once; absent when the request brought its own."),
+  })
   .meta({ id: "CreatedEndpoint" });
 
 const tags = ["endpoints"];
@@ -81,7 +90,10 @@ export function endpointRoutes(api: Api, { sql, keyRing, allowPrivateTargets }: 
           .insertInto("downbeat.endpoint_secrets")
           .values({ tenant_id: tenant.id, endpoint_id: place.endpointId, version: place.version, key_id: keyId, sealed })
           .execute();
-        return selectEndpoints(database).where("endpoint.tenant_id", "=", tenant.id).where("endpoint.id", "=", place.endpointId).executeTakeFirstOrThrow();
+        return selectEndpoints(database)
+          .where("endpoint.tenant_id", "=", tenant.id)
+          .where("endpoint.id", "=", place.endpointId)
+          .executeTakeFirstOrThrow();
       });
       const answer = { ...toEndpoint(row, keyRing), ...(secret === undefined ? { secret: newSecret } : {}) };
       return reply.code(201).header("location", `/api/v1/endpoints/${row.id}`).send(answer);
@@ -105,10 +117,20 @@ export function endpointRoutes(api: Api, { sql, keyRing, allowPrivateTargets }: 
       const rows = await tenantTransaction(sql, scopeOf(request.caller), (database) => {
         let endpoints = selectEndpoints(database);
         if (tenant !== null) endpoints = endpoints.where("endpoint.tenant_id", "=", tenant.id);
-        if (after !== undefined) endpoints = endpoints.where(fragment<boolean>`(endpoint.tenant_id, endpoint.name) > (${after[0]}::uuid, ${after[1]})`);
-        return endpoints.orderBy("endpoint.tenant_id").orderBy("endpoint.name").limit(limit + 1).execute();
+        if (after !== undefined)
+          endpoints = endpoints.where(fragment<boolean>`(endpoint.tenant_id, endpoint.name) > (${after[0]}::uuid, ${after[1]})`);
+        return endpoints
+          .orderBy("endpoint.tenant_id")
+          .orderBy("endpoint.name")
+          .limit(limit + 1)
+          .execute();
       });
-      return toPage(rows, limit, (row) => toEndpoint(row, keyRing), (row) => [row.tenant_id, row.name]);
+      return toPage(
+        rows,
+        limit,
+        (row) => toEndpoint(row, keyRing),
+        (row) => [row.tenant_id, row.name],
+      );
     },
   });
 
@@ -127,11 +149,14 @@ export function endpointRoutes(api: Api, { sql, keyRing, allowPrivateTargets }: 
       const { endpoint } = request.params;
       const { tenant } = request.caller;
       const rows = await tenantTransaction(sql, scopeOf(request.caller), (database) => {
-        const found = selectEndpoints(database).where(isUuid(endpoint) ? "endpoint.id" : "endpoint.name", "=", endpoint).limit(2);
+        const found = selectEndpoints(database)
+          .where(isUuid(endpoint) ? "endpoint.id" : "endpoint.name", "=", endpoint)
+          .limit(2);
         return (tenant === null ? found : found.where("endpoint.tenant_id", "=", tenant.id)).execute();
       });
       const [row, other] = rows;
       if (row === undefined) throw new Problem("not_found", { detail: "There is no such endpoint." });
+      // Several tenants have this name: which one is meant, only the caller knows.
       if (other !== undefined) tenantOf(request.caller);
       return toEndpoint(row, keyRing);
     },
@@ -151,51 +176,4 @@ function checkEndpoint(
   for (const { header, message } of checkTenantHeaders(headers)) errors.push({ field: `headers.${header}`, message });
   // Stored as the parser understood it: what was checked is what will be called.
   return { errors, baseUrl: checked.ok ? checked.url.href : base_url };
-}
-
-function selectEndpoints(database: TenantDatabase) {
-  return database
-    .selectFrom("downbeat.endpoints as endpoint")
-    .innerJoin("downbeat.tenants as tenant", "tenant.id", "endpoint.tenant_id")
-    .selectAll("endpoint")
-    .select("tenant.slug")
-    .select((row) =>
-      jsonArrayFrom(
-        row
-          .selectFrom("downbeat.endpoint_secrets as secret")
-          .select(["secret.version", "secret.key_id", fragment<string>`encode(secret.sealed, 'hex')`.as("sealed_hex")])
-          .whereRef("secret.tenant_id", "=", "endpoint.tenant_id")
-          .whereRef("secret.endpoint_id", "=", "endpoint.id")
-          .where(fragment<boolean>`coalesce(secret.expires_at > now(), true)`)
-          .orderBy("secret.version", "desc"),
-      ).as("secrets"),
-    );
-}
-
-type EndpointRow = Awaited<ReturnType<ReturnType<typeof selectEndpoints>["executeTakeFirstOrThrow"]>>;
-
-function toEndpoint(row: EndpointRow, keyRing: KeyRing) {
-  return {
-    id: row.id,
-    tenant: { id: row.tenant_id, slug: row.slug },
-    name: row.name,
-    base_url: row.base_url,
-    compat_signatures: row.compat_signatures,
-    header_names: Object.keys(row.headers),
-    timeout_ms: row.timeout_ms,
-    secret_fingerprints: row.secrets.map((secret) => fingerprintOf(row, secret, keyRing)),
-    created_at: row.created_at.toISOString(),
-    updated_at: row.updated_at.toISOString(),
-  };
-}
-
-function fingerprintOf(row: EndpointRow, secret: EndpointRow["secrets"][number], keyRing: KeyRing): string | null {
-  const place = { tenantId: row.tenant_id, endpointId: row.id, version: secret.version };
-  try {
-    const parsed = parseSecret(openSealed(keyRing, place, { keyId: secret.key_id, sealed: Buffer.from(secret.sealed_hex, "hex") }));
-    return parsed.ok ? parsed.key.fingerprint : null;
-  } catch {
-    // A secret that does not open is shown as such; the executor is the one that needs it and says so.
-    return null;
-  }
 }

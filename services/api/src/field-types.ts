@@ -35,7 +35,11 @@ export const limitQuery = z.coerce
   .default(50)
   .describe("How many to answer at most. Default 50, most 200.");
 
-export const cursorQuery = z.string().max(600, "is not a cursor of this list").optional().describe("`next_cursor` of the page before. Keep the other parameters as they were.");
+export const cursorQuery = z
+  .string()
+  .max(600, "is not a cursor of this list")
+  .optional()
+  .describe("`next_cursor` of the page before. Keep the other parameters as they were.");
 
 /** One page of a list. */
 export function pageOf<Item extends z.ZodType>(item: Item) {

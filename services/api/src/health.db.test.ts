@@ -2,7 +2,7 @@ import { createLog } from "@downbeat/runtime/log.ts";
 import { connect as dial, createServer, type Server, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { runApi } from "./run.ts";
-import { startTestApi, type TestApi, type TestTenant } from "./testing/start-test-api.ts";
+import { startTestApi, type TestApi, type TestTenant } from "./start-test-api.test-support.ts";
 
 /** The way from the API to Postgres, which a test can cut. */
 interface Link {
@@ -35,7 +35,8 @@ it("needs no key, at both of its addresses, and tells how long ago a dispatcher 
 it("without Postgres every request is 503 with Retry-After, also one in the middle of its transaction, and all is well again by itself", async () => {
   const link = await startLink(new URL(api.database.url));
   const service = await runApi({ ...api.config, DATABASE_URL: link.url }, { log: createLog("api", "silent") });
-  const ask = (method: string, path: string) => fetch(`${service.url}${path}`, { method, headers: { authorization: `Bearer ${acme.key}` } });
+  const ask = (method: string, path: string) =>
+    fetch(`${service.url}${path}`, { method, headers: { authorization: `Bearer ${acme.key}` } });
   expect((await ask("GET", "/api/v1/schedules/hourly")).status).toBe(200);
 
   // A pause waits for the schedule's lock when the connection breaks.
@@ -48,13 +49,18 @@ it("without Postgres every request is 503 with Retry-After, also one in the midd
   });
   await held.promise;
   const pausing = ask("POST", "/api/v1/schedules/hourly/pause");
-  for (let waiting = 0; waiting === 0; ) {
-    const [row] = await api.admin`select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  for (let waiting = 0; waiting === 0;) {
+    const [row] =
+      await api.admin`select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
     waiting = row?.["waiting"];
   }
   link.cut();
   const broken = await pausing;
-  expect([broken.status, broken.headers.get("retry-after"), ((await broken.json()) as { code: string }).code]).toEqual([503, "5", "unavailable"]);
+  expect([broken.status, broken.headers.get("retry-after"), ((await broken.json()) as { code: string }).code]).toEqual([
+    503,
+    "5",
+    "unavailable",
+  ]);
   for (const path of ["/api/v1/schedules", "/health"]) expect((await ask("GET", path)).status).toBe(503);
   expect(await (await ask("GET", "/health")).json()).toMatchObject({ status: "unavailable", database: "down" });
 
@@ -74,7 +80,10 @@ async function startLink(database: URL): Promise<Link> {
     new Promise((resolve) => {
       const server = createServer((near) => {
         const far = dial({ host: database.hostname, port: Number(database.port) });
-        for (const [from, to] of [[near, far], [far, near]] as const) {
+        for (const [from, to] of [
+          [near, far],
+          [far, near],
+        ] as const) {
           sockets.add(from);
           from.on("error", () => {}).on("close", () => to.destroy());
           from.pipe(to);

@@ -13,7 +13,9 @@ const healthSchema = z
       .number()
       .nullable()
       .optional()
-      .describe("Seconds since a dispatcher last finished a pass; null when none ever did. More than about a minute means that nothing is being dispatched."),
+      .describe(
+        "Seconds since a dispatcher last finished a pass; null when none ever did. More than about a minute means that nothing is being dispatched.",
+      ),
   })
   .meta({ id: "Health" });
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startTestApi, type TestApi, type TestTenant } from "./testing/start-test-api.ts";
+import { startTestApi, type TestApi, type TestTenant } from "./start-test-api.test-support.ts";
 
 let api: TestApi;
 let acme: TestTenant;
@@ -31,10 +31,11 @@ describe("another tenant's things do not exist (rule K7)", () => {
       const kind = /\{(\w+)\}/.exec(path)?.[1] as keyof typeof owned;
       const names = kind === "schedule" ? ["secret plans"] : kind === "tenant" ? ["globex"] : [];
       const unknown = await ask(method, path, randomUUID());
-      expect(unknown.status, `${method} ${path}`).toBe(404);
+      expect({ method, path, status: unknown.status }).toEqual({ method, path, status: 404 });
       for (const id of [owned[kind], owned[kind].toUpperCase(), ...names]) {
         const foreign = await ask(method, path, id);
-        expect({ status: foreign.status, bytes: bytesOf(foreign) }, `${method} ${path} ${id}`).toEqual({ status: 404, bytes: bytesOf(unknown) });
+        const expected = { method, path, id, status: 404, bytes: bytesOf(unknown) };
+        expect({ method, path, id, status: foreign.status, bytes: bytesOf(foreign) }).toEqual(expected);
       }
     }
   });
@@ -42,7 +43,7 @@ describe("another tenant's things do not exist (rule K7)", () => {
   it("no list shows a foreign row, whatever it is filtered by", async () => {
     for (const path of ["/tenants", "/endpoints", "/schedules", "/schedules?name=secret", "/runs", "/runs?state=pending"]) {
       const { text } = await api.call("GET", `/api/v1${path}`, { key: acme.key });
-      for (const id of Object.values(owned)) expect(text, path).not.toContain(id);
+      for (const id of Object.values(owned)) expect(`${path} answers ${text}`).not.toContain(id);
     }
     const filtered = await api.call("GET", `/api/v1/runs?schedule=${owned.schedule}`, { key: acme.key });
     const unknown = await api.call("GET", `/api/v1/runs?schedule=${randomUUID()}`, { key: acme.key });
@@ -62,15 +63,16 @@ describe("another tenant's things do not exist (rule K7)", () => {
     const { status, body: problem } = await api.call("POST", "/api/v1/schedules", { key: acme.key, body });
     expect([status, problem.errors[0].field]).toEqual([422, "endpoint"]);
   });
-
-  function ask(method: string, path: string, id: string) {
-    return api.call(method, path.replace(/\{\w+\}/, encodeURIComponent(id)), { key: acme.key, ...(method === "POST" ? { body: {} } : {}) });
-  }
-
-  function bytesOf({ text, body }: { text: string; body: { request_id: string } }): string {
-    return text.replace(body.request_id, "");
-  }
 });
+
+function ask(method: string, path: string, id: string) {
+  const options = { key: acme.key, ...(method === "POST" ? { body: {} } : {}) };
+  return api.call(method, path.replace(/\{\w+\}/, encodeURIComponent(id)), options);
+}
+
+function bytesOf({ text, body }: { text: string; body: { request_id: string } }): string {
+  return text.replace(body.request_id, "");
+}
 
 describe("the database holds the line by itself (rule K7)", () => {
   it("every table with tenant_id forces row-level security and has a policy for the API; its partitions are closed to direct access", async () => {
@@ -82,9 +84,8 @@ describe("the database holds the line by itself (rule K7)", () => {
       where c.relnamespace = 'downbeat'::regnamespace and c.relkind in ('r', 'p')`;
     expect(tables.length).toBeGreaterThan(9);
     for (const table of tables) {
-      expect(table, table.name).toMatchObject({ isForced: true });
       // Access through the parent obeys the parent's policy; a partition without one shows nothing to whoever names it.
-      expect(table.policies, table.name).toBe(table.isPartition ? 0 : 1);
+      expect(table).toMatchObject({ isForced: true, policies: table.isPartition ? 0 : 1 });
     }
   });
 
@@ -96,8 +97,20 @@ describe("the database holds the line by itself (rule K7)", () => {
 
   it("a transaction that names no tenant sees no row of anybody", async () => {
     const sql = api.database.connectAs("downbeat_api");
-    for (const table of ["tenants", "endpoints", "endpoint_secrets", "schedules", "schedule_due", "schedule_stats", "runs", "attempts", "run_events", "api_keys"]) {
-      expect(await sql`select 1 from ${sql(`downbeat.${table}`)}`, table).toHaveLength(0);
+    for (const table of [
+      "tenants",
+      "endpoints",
+      "endpoint_secrets",
+      "schedules",
+      "schedule_due",
+      "schedule_stats",
+      "runs",
+      "attempts",
+      "run_events",
+      "api_keys",
+    ]) {
+      const seen = await sql`select 1 from ${sql(`downbeat.${table}`)}`;
+      expect({ table, seen: seen.length }).toEqual({ table, seen: 0 });
     }
   });
 

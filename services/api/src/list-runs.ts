@@ -57,18 +57,27 @@ function withNames(database: TenantDatabase, page: RunPage): Promise<RunRow[]> {
     .execute();
 }
 
-type RunPage = SelectQueryBuilder<Database & Record<"run", Database["downbeat.runs"]>, "run", Omit<RunRow, "tenant_slug" | "schedule_name">>;
+type RunPage = SelectQueryBuilder<
+  Database & Record<"run", Database["downbeat.runs"]>,
+  "run",
+  Omit<RunRow, "tenant_slug" | "schedule_name">
+>;
 
 /** Adds the bounds that do not depend on whose runs they are. */
-function bounded<Query extends { where(condition: ReturnType<typeof fragment<boolean>>): Query }>(query: Query, options: ListRunsOptions): Query {
+function bounded<Query extends { where(condition: ReturnType<typeof fragment<boolean>>): Query }>(
+  query: Query,
+  options: ListRunsOptions,
+): Query {
   const { state, since, until, beforeId } = options;
   let runs = query;
   if (state !== undefined) runs = runs.where(fragment<boolean>`run.state = ${state}`);
   // True of every live run, and of no other: opens the sweep's small index.
   if (state !== undefined && !finalRunStates.has(state)) runs = runs.where(fragment<boolean>`run.sweep_at is not null`);
-  if (since !== undefined) runs = runs.where(fragment<boolean>`run.id >= downbeat.first_run_id(${since}) and run.scheduled_for >= ${since}`);
+  if (since !== undefined)
+    runs = runs.where(fragment<boolean>`run.id >= downbeat.first_run_id(${since}) and run.scheduled_for >= ${since}`);
   if (until !== undefined) runs = runs.where(fragment<boolean>`run.id < downbeat.first_run_id(${until}) and run.scheduled_for < ${until}`);
-  if (beforeId !== undefined) runs = runs.where(fragment<boolean>`run.id < ${beforeId}::uuid and run.scheduled_for <= ${instantOf(beforeId)}`);
+  if (beforeId !== undefined)
+    runs = runs.where(fragment<boolean>`run.id < ${beforeId}::uuid and run.scheduled_for <= ${instantOf(beforeId)}`);
   return runs;
 }
 

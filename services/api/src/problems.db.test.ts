@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startTestApi, type TestApi, type TestTenant } from "./testing/start-test-api.ts";
+import { startTestApi, type TestApi, type TestTenant } from "./start-test-api.test-support.ts";
 
 let api: TestApi;
 let tenant: TestTenant;
@@ -28,7 +28,12 @@ describe("every bad schedule is refused with a problem that names the field", ()
     ["empty name", { ...schedule, name: "" }, 422, ["name"]],
     ["name in the form of an id", { ...schedule, name: "0190a1b2-0000-7000-8000-000000000000" }, 422, ["name"]],
     ["unknown method", { ...schedule, target: { method: "BREW" } }, 422, ["target.method"]],
-    ["several at once", { ...schedule, cron_expression: "61 * * * *", timezone: "Mars", endpoint: "nowhere" }, 422, ["cron_expression", "timezone", "endpoint"]],
+    [
+      "several at once",
+      { ...schedule, cron_expression: "61 * * * *", timezone: "Mars", endpoint: "nowhere" },
+      422,
+      ["cron_expression", "timezone", "endpoint"],
+    ],
     ["nothing at all", {}, 400, ["name", "endpoint"]],
     ["no rule", { name: "x", endpoint: "shop" }, 400, ["kind"]],
     ["two rules", { ...schedule, interval_seconds: 60 }, 400, ["kind"]],
@@ -40,9 +45,16 @@ describe("every bad schedule is refused with a problem that names the field", ()
   it.each(cases)("%s", async (_title, body, status, fields) => {
     const answer = await api.call("POST", "/api/v1/schedules", { key: tenant.key, body });
     expect(answer.headers.get("content-type")).toMatch(/^application\/problem\+json/);
-    expect({ status: answer.status, fields: answer.body.errors.map((error: { field: string }) => error.field) }).toEqual({ status, fields });
+    expect({ status: answer.status, fields: answer.body.errors.map((error: { field: string }) => error.field) }).toEqual({
+      status,
+      fields,
+    });
     for (const field of fields) expect(answer.body.detail).toContain(field);
-    expect(answer.body).toMatchObject({ status, code: status === 400 ? "invalid_request" : "invalid_value", request_id: answer.headers.get("x-request-id") });
+    expect(answer.body).toMatchObject({
+      status,
+      code: status === 400 ? "invalid_request" : "invalid_value",
+      request_id: answer.headers.get("x-request-id"),
+    });
   });
 
   it("an unknown field is named, with the one that was meant", async () => {
@@ -51,7 +63,11 @@ describe("every bad schedule is refused with a problem that names the field", ()
     expect(status).toBe(400);
     expect(problem.errors).toEqual([
       { field: "target.pth", message: 'is not a field that this route knows; did you mean "path"?', expected: "path" },
-      { field: "cronExpression", message: 'is not a field that this route knows; did you mean "cron_expression"?', expected: "cron_expression" },
+      {
+        field: "cronExpression",
+        message: 'is not a field that this route knows; did you mean "cron_expression"?',
+        expected: "cron_expression",
+      },
     ]);
   });
 
@@ -69,14 +85,22 @@ describe("every bad endpoint is refused with a problem that names the field", ()
     ["no URL", { name: "x", base_url: "shop" }, 422, ["base_url"]],
     ["bad secret", { name: "x", base_url: "https://a.example.com", secret: "whsec_tooshort" }, 422, ["secret"]],
     ["header that is ours", { name: "x", base_url: "https://a.example.com", headers: { "Webhook-Id": "1" } }, 422, ["headers.Webhook-Id"]],
-    ["header with a line break", { name: "x", base_url: "https://a.example.com", headers: { "x-a": "1\r\nhost: b" } }, 422, ["headers.x-a"]],
+    [
+      "header with a line break",
+      { name: "x", base_url: "https://a.example.com", headers: { "x-a": "1\r\nhost: b" } },
+      422,
+      ["headers.x-a"],
+    ],
     ["endless timeout", { name: "x", base_url: "https://a.example.com", timeout_ms: 30_001 }, 422, ["timeout_ms"]],
     ["missing fields", {}, 400, ["name", "base_url"]],
     ["unknown field", { name: "x", base_url: "https://a.example.com", url: "https://b.example.com" }, 400, ["url"]],
   ];
   it.each(cases)("%s", async (_title, body, status, fields) => {
     const answer = await api.call("POST", "/api/v1/endpoints", { key: tenant.key, body });
-    expect({ status: answer.status, fields: answer.body.errors.map((error: { field: string }) => error.field) }).toEqual({ status, fields });
+    expect({ status: answer.status, fields: answer.body.errors.map((error: { field: string }) => error.field) }).toEqual({
+      status,
+      fields,
+    });
   });
 
   it("a secret and header values are never repeated", async () => {
@@ -103,12 +127,19 @@ describe("requests that are no requests", () => {
   });
 
   it("a body above 256 KiB is 413", async () => {
-    const answer = await api.call("POST", "/api/v1/schedules", { key: tenant.key, body: { ...schedule, input: { text: "x".repeat(257 * 1024) } } });
+    const answer = await api.call("POST", "/api/v1/schedules", {
+      key: tenant.key,
+      body: { ...schedule, input: { text: "x".repeat(257 * 1024) } },
+    });
     expect([answer.status, answer.body.code]).toEqual([413, "body_too_large"]);
   });
 
   it("a body that is not JSON is 415", async () => {
-    const answer = await api.call("POST", "/api/v1/schedules", { key: tenant.key, body: "name=x", headers: { "content-type": "text/plain" } });
+    const answer = await api.call("POST", "/api/v1/schedules", {
+      key: tenant.key,
+      body: "name=x",
+      headers: { "content-type": "text/plain" },
+    });
     expect([answer.status, answer.body.code]).toEqual([415, "unsupported_media_type"]);
   });
 
@@ -128,13 +159,34 @@ describe("requests that are no requests", () => {
   );
 
   it("whatever stands in a path or a query, the answer is never a server error", async () => {
-    const nasty = ["%00", "%ff", "%F0%9F%92%A9", "'; drop table downbeat.runs; --", "a".repeat(3_000), "..", "%2e%2e%2f", "\\", "%25", "null", "[object Object]", "0190a1b2-0000-0000-0000-00000000000g"];
+    const nasty = [
+      "%00",
+      "%ff",
+      "%F0%9F%92%A9",
+      "'; drop table downbeat.runs; --",
+      "a".repeat(3_000),
+      "..",
+      "%2e%2e%2f",
+      "\\",
+      "%25",
+      "null",
+      "[object Object]",
+      "0190a1b2-0000-0000-0000-00000000000g",
+    ];
     for (const text of nasty) {
       const part = text.startsWith("%") ? text : encodeURIComponent(text);
-      const paths = [`/tenants/${part}`, `/endpoints/${part}`, `/schedules/${part}`, `/runs/${part}`, `/runs?schedule=${part}`, `/schedules?name=${part}`, `/schedules?cursor=${part}`];
+      const paths = [
+        `/tenants/${part}`,
+        `/endpoints/${part}`,
+        `/schedules/${part}`,
+        `/runs/${part}`,
+        `/runs?schedule=${part}`,
+        `/schedules?name=${part}`,
+        `/schedules?cursor=${part}`,
+      ];
       for (const path of paths) {
         const { status } = await api.call("GET", `/api/v1${path}`, { key: tenant.key });
-        expect(status, path).toBeLessThan(500);
+        expect({ path, isServerError: status >= 500 }).toEqual({ path, isServerError: false });
       }
     }
   });
@@ -147,6 +199,12 @@ describe("requests that are no requests", () => {
     expect(answer.text).not.toContain("schedule_stats");
     const lines = api.logged.filter((line) => JSON.stringify(line).includes("schedule_stats"));
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatchObject({ level: "error", request: answer.body.request_id, route: "/api/v1/schedules", status: 500, tenant: tenant.id });
+    expect(lines[0]).toMatchObject({
+      level: "error",
+      request: answer.body.request_id,
+      route: "/api/v1/schedules",
+      status: 500,
+      tenant: tenant.id,
+    });
   });
 });

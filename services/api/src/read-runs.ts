@@ -37,7 +37,10 @@ export const runColumns = [
 export type RunRow = Awaited<ReturnType<ReturnType<typeof selectRuns>["executeTakeFirstOrThrow"]>>;
 
 /** Finds a run by its id. The join to tenants turns the look-up without a tenant into one of the primary key for each tenant. */
-export async function findRun(database: TenantDatabase, { tenantId, runId }: { tenantId: string | undefined; runId: string }): Promise<RunRow> {
+export async function findRun(
+  database: TenantDatabase,
+  { tenantId, runId }: { tenantId: string | undefined; runId: string },
+): Promise<RunRow> {
   const found = selectRuns(database).where("run.id", "=", runId);
   const row = await (tenantId === undefined ? found : found.where("run.tenant_id", "=", tenantId)).executeTakeFirst();
   if (row === undefined) throw runNotFound();

@@ -77,7 +77,9 @@ export async function findSchedule(database: TenantDatabase, caller: Caller, idO
 
 /** As `findSchedule`, but an id also finds a deleted schedule: its runs outlive it. */
 export async function findScheduleOfRuns(database: TenantDatabase, caller: Caller, idOrName: string): Promise<ScheduleKey> {
-  return isUuid(idOrName) ? oneOf(await selectKeys(database, caller, idOrName).execute(), caller) : findSchedule(database, caller, idOrName);
+  return isUuid(idOrName)
+    ? oneOf(await selectKeys(database, caller, idOrName).execute(), caller)
+    : findSchedule(database, caller, idOrName);
 }
 
 function selectKeys(database: TenantDatabase, caller: Caller, idOrName: string) {
@@ -150,7 +152,8 @@ export function toRule(row: Selectable<ScheduleTable>): Rule {
   };
   const { kind, cron_expression: cronExpression, timezone, interval_seconds: intervalSeconds, anchor_at: anchorAt, run_at: runAt } = row;
   if (kind === "cron" && cronExpression !== null) return { kind, cronExpression, timezone, ...bounds };
-  if (kind === "interval" && intervalSeconds !== null && anchorAt !== null) return { kind, intervalSeconds, anchorAt: anchorAt.getTime(), ...bounds };
+  if (kind === "interval" && intervalSeconds !== null && anchorAt !== null)
+    return { kind, intervalSeconds, anchorAt: anchorAt.getTime(), ...bounds };
   if (kind === "once" && runAt !== null) return { kind, runAt: runAt.getTime(), ...bounds };
   throw new Error(`schedule ${row.id} of kind ${kind} lacks the fields of its kind`);
 }

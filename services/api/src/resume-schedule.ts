@@ -32,6 +32,8 @@ function evaluate(rule: Rule, after: Instant): Instant | null {
     return nextOccurrence(rule, after);
   } catch (error) {
     if (!(error instanceof UnusableRuleError)) throw error;
-    throw new Problem("no_next_occurrence", { detail: `The schedule's rule can no longer be evaluated: its ${error.field} ${error.message}.` });
+    throw new Problem("no_next_occurrence", {
+      detail: `The schedule's rule can no longer be evaluated: its ${error.field} ${error.message}.`,
+    });
   }
 }

@@ -21,7 +21,11 @@ export interface RequestedRun {
  *
  * Index: the occurrence keys of at most two days. Locks: the schedule's rule, which dispatchers take only to mark it completed.
  */
-export async function runNow(database: TenantDatabase, { tenantId, scheduleId }: ScheduleKey, idempotencyKey: string | undefined): Promise<RequestedRun> {
+export async function runNow(
+  database: TenantDatabase,
+  { tenantId, scheduleId }: ScheduleKey,
+  idempotencyKey: string | undefined,
+): Promise<RequestedRun> {
   const rule = await database
     .selectFrom("downbeat.schedules")
     .select("revision")
@@ -45,7 +49,10 @@ export async function runNow(database: TenantDatabase, { tenantId, scheduleId }:
   }
   // After the lock: `now()` may be older than the run this request waited for. Whole milliseconds, because the id is made of them.
   const { at } = await database
-    .selectNoFrom([fragment<Date>`clock_timestamp()`.as("at"), fragment`downbeat.ensure_run_partitions(clock_timestamp(), clock_timestamp())`.as("made")])
+    .selectNoFrom([
+      fragment<Date>`clock_timestamp()`.as("at"),
+      fragment`downbeat.ensure_run_partitions(clock_timestamp(), clock_timestamp())`.as("made"),
+    ])
     .executeTakeFirstOrThrow();
   const triggerId = idempotencyKey ?? randomUUID();
   const id = runId(scheduleId, at.getTime(), triggerId);

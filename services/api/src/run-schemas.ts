@@ -5,7 +5,9 @@ import { instantField, tenantRef, uuidField } from "./field-types.ts";
 const runFields = z.object({
   id: uuidField.describe("Id of the run; the `webhook-id` of its calls. Ids sort by `scheduled_for`."),
   tenant: tenantRef.describe("Whose it is."),
-  schedule: z.object({ id: uuidField.describe("Id of the schedule."), name: z.string().describe("Its name.") }).describe("What it is a run of."),
+  schedule: z
+    .object({ id: uuidField.describe("Id of the schedule."), name: z.string().describe("Its name.") })
+    .describe("What it is a run of."),
   scheduled_for: instantField.describe("The occurrence, or the instant of the request that asked for the run."),
   trigger: z.enum(["schedule", "manual"]).describe("`schedule`: an occurrence of the rule. `manual`: somebody asked for it."),
   state: z.enum(runStates).describe("`succeeded`, `failed`, `canceled`, `skipped` and `missed` are final."),
@@ -41,7 +43,11 @@ const attemptSchema = z
 const timelineEntrySchema = z
   .object({
     at: instantField.describe("When."),
-    event: z.string().describe("What: `created`, `queued`, `attempt_started`, `attempt_ended`, `finished`, or an event of the journal (`retrying`, `canceled`, …)."),
+    event: z
+      .string()
+      .describe(
+        "What: `created`, `queued`, `attempt_started`, `attempt_ended`, `finished`, or an event of the journal (`retrying`, `canceled`, …).",
+      ),
     actor: z.string().nullable().describe("Who did it, where the journal says."),
     detail: z.string().nullable().describe("Why, or with what result."),
   })

@@ -32,7 +32,7 @@ export async function readRunDetail(database: TenantDatabase, row: RunRow) {
   return {
     ...toRun(row),
     attempts: attempts.map(toAttempt),
-    timeline: timelineOf(row, attempts, events).map((entry) => ({ ...entry, at: entry.at.toISOString() })),
+    timeline: timelineOf(row, attempts, events).map((told) => ({ ...told, at: told.at.toISOString() })),
   };
 }
 
@@ -41,8 +41,6 @@ export async function readRunDetail(database: TenantDatabase, row: RunRow) {
  * journal tells of the end, the row's own stamp of it is left out.
  */
 export function timelineOf(row: RunRow, attempts: readonly Attempt[], events: readonly RunEvent[]): TimelineEntry[] {
-  const entry = (at: Date | null, event: string, detail: string | null = null, actor: string | null = null): TimelineEntry[] =>
-    at === null ? [] : [{ at, event, actor, detail }];
   const isEndTold = events.some(({ event }) => event === row.state);
   const entries = [
     ...entry(row.created_at, "created"),
@@ -71,4 +69,9 @@ function toAttempt({ started_at: startedAt, finished_at: finishedAt, ...attempt 
     response_excerpt: attempt.response_excerpt,
     executor: attempt.executor,
   };
+}
+
+/** One entry, or none where the stamp was never set. */
+function entry(at: Date | null, event: string, detail: string | null = null, actor: string | null = null): TimelineEntry[] {
+  return at === null ? [] : [{ at, event, actor, detail }];
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { runId } from "@downbeat/store/run-id.ts";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { startTestApi, type TestApi, type TestTenant } from "./testing/start-test-api.ts";
+import { startTestApi, type TestApi, type TestTenant } from "./start-test-api.test-support.ts";
 
 let api: TestApi;
 let acme: TestTenant;
@@ -15,8 +15,15 @@ beforeAll(async () => {
   acme = await api.addTenant("acme");
   globex = await api.addTenant("globex");
   await api.admin`select downbeat.ensure_run_partitions(now() - interval '3 days', now())`;
-  for (const [tenant, name] of [[acme, "a"], [acme, "b"], [globex, "c"]] as const) {
-    const { body } = await api.call("POST", "/api/v1/schedules", { key: tenant.key, body: { name, interval_seconds: 60, endpoint: "shop" } });
+  for (const [tenant, name] of [
+    [acme, "a"],
+    [acme, "b"],
+    [globex, "c"],
+  ] as const) {
+    const { body } = await api.call("POST", "/api/v1/schedules", {
+      key: tenant.key,
+      body: { name, interval_seconds: 60, endpoint: "shop" },
+    });
     schedules[name] = body.id;
     // Across a day's boundary, so that a page spans two partitions.
     for (let k = -10; k < 10; k += 1) await addRun(tenant, body.id, midnight + k * minute, k % 2 === 0 ? "succeeded" : "failed");
@@ -64,7 +71,12 @@ it.each([
   const items = await readAll(query, key());
   expect(items).toHaveLength(count);
   expect(new Set(items.map(({ id }) => id)).size).toBe(count);
-  expect(items.map(({ id }) => id)).toEqual(items.map(({ id }) => id).sort().reverse());
+  expect(items.map(({ id }) => id)).toEqual(
+    items
+      .map(({ id }) => id)
+      .sort()
+      .reverse(),
+  );
 });
 
 it("since is inclusive, until is exclusive, to the millisecond", async () => {
@@ -72,7 +84,9 @@ it("since is inclusive, until is exclusive, to the millisecond", async () => {
   const until = new Date(midnight + 2 * minute).toISOString();
   for (const query of [`since=${since}&until=${until}`, `schedule=a&since=${since}&until=${until}`]) {
     const items = await readAll(query, acme.key);
-    expect(new Set(items.map((item) => item.scheduled_for))).toEqual(new Set([-1, 0, 1].map((k) => new Date(midnight + k * minute).toISOString())));
+    expect(new Set(items.map((item) => item.scheduled_for))).toEqual(
+      new Set([-1, 0, 1].map((k) => new Date(midnight + k * minute).toISOString())),
+    );
   }
 });
 
@@ -103,8 +117,28 @@ it("a run's detail has its attempts and its life in order", async () => {
       (${acme.id}, ${id}, ${at(501)}, 'e1', 'retrying', 'http_503'), (${acme.id}, ${id}, ${at(9_001)}, 'e2', 'failed', 'rejected')`;
   const { body } = await api.call("GET", `/api/v1/runs/${id}`, { key: acme.key });
   expect(body.attempts.map((attempt: object) => ({ ...attempt, started_at: "", finished_at: "" }))).toEqual([
-    { attempt: 1, outcome: "transient", code: "http_503", http_status: 503, started_at: "", finished_at: "", duration_ms: 495, response_excerpt: "busy", executor: "e1" },
-    { attempt: 2, outcome: "permanent", code: "http_400", http_status: 400, started_at: "", finished_at: "", duration_ms: 1_000, response_excerpt: null, executor: "e2" },
+    {
+      attempt: 1,
+      outcome: "transient",
+      code: "http_503",
+      http_status: 503,
+      started_at: "",
+      finished_at: "",
+      duration_ms: 495,
+      response_excerpt: "busy",
+      executor: "e1",
+    },
+    {
+      attempt: 2,
+      outcome: "permanent",
+      code: "http_400",
+      http_status: 400,
+      started_at: "",
+      finished_at: "",
+      duration_ms: 1_000,
+      response_excerpt: null,
+      executor: "e2",
+    },
   ]);
   expect(body.timeline.map(({ event, detail }: { event: string; detail: string | null }) => `${event} ${detail ?? ""}`.trim())).toEqual([
     "created",
@@ -125,5 +159,6 @@ it("a run that succeeded tells its end from its own row, since the ordinary path
 });
 
 it("an unknown run, and a text that is no id, are 404", async () => {
-  for (const id of [randomUUID(), "x"]) expect((await api.call("GET", `/api/v1/runs/${id}`, { key: acme.key })).body.code).toBe("not_found");
+  for (const id of [randomUUID(), "x"])
+    expect((await api.call("GET", `/api/v1/runs/${id}`, { key: acme.key })).body.code).toBe("not_found");
 });

@@ -7,7 +7,7 @@ import type { Sql, TransactionSql } from "@downbeat/store/connect.ts";
 import { tenantTransaction } from "@downbeat/store/tenant-transaction.ts";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { lockSchedule } from "./lock-schedule.ts";
-import { startTestApi, type TestApi, type TestTenant } from "./testing/start-test-api.ts";
+import { startTestApi, type TestApi, type TestTenant } from "./start-test-api.test-support.ts";
 
 let api: TestApi;
 let acme: TestTenant;
@@ -36,8 +36,8 @@ const dueOf = (scheduleId: string) => api.admin`select next_run_at from downbeat
 
 /** What a dispatcher's claim does, with the occurrences of this schedule up to `horizonMs` ahead. */
 async function claim(transaction: TransactionSql, horizonMs: number): Promise<number[]> {
-  const due = (await lockDue(transaction, { horizonMs, schedulesMax: 100 })).filter(({ scheduleId }) => scheduleId === schedule.id);
-  const [rule] = due;
+  const due = await lockDue(transaction, { horizonMs, schedulesMax: 100 });
+  const rule = due.find((row) => row.scheduleId === schedule.id);
   if (rule === undefined) return [];
   const occurrences: number[] = [];
   for (let at = rule.nextRunAt; at < rule.nowAt + horizonMs; at += 1_000) occurrences.push(at);
@@ -51,7 +51,8 @@ async function claim(transaction: TransactionSql, horizonMs: number): Promise<nu
 /** Waits until somebody waits for a lock: the request has reached the row that the test holds. */
 async function somebodyWaits(): Promise<void> {
   for (;;) {
-    const [row] = await api.admin`select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    const [row] =
+      await api.admin`select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
     if (row?.["waiting"] > 0) return;
   }
 }
@@ -74,9 +75,12 @@ describe("pausing", () => {
     expect(runs).toHaveLength(claimed.length);
     for (const run of runs) {
       const isFuture = run.scheduledFor.getTime() > pausedAt;
-      expect(run).toMatchObject(isFuture ? { state: "canceled", reason: "schedule_changed", sweepAt: null } : { state: "pending", reason: null });
+      expect(run).toMatchObject(
+        isFuture ? { state: "canceled", reason: "schedule_changed", sweepAt: null } : { state: "pending", reason: null },
+      );
     }
-    const events = await api.admin`select actor, event, reason from downbeat.run_events where run_id = any(${runs.map((run) => run.id)}::uuid[])`;
+    const events =
+      await api.admin`select actor, event, reason from downbeat.run_events where run_id = any(${runs.map((run) => run.id)}::uuid[])`;
     expect(events).toHaveLength(runs.filter((run) => run.state === "canceled").length);
     expect(events[0]).toEqual({ actor: "api", event: "canceled", reason: "schedule_changed" });
   });
@@ -108,7 +112,12 @@ describe("pausing", () => {
     expect(stored).toEqual({ same: true });
     // The executor agrees: the due slot of the older revision is leased, the canceled one is gone.
     const keys = [runs[0], runs.at(-1)].map((run) => ({ tenantId: acme.id, runId: run?.id ?? "" }));
-    const { answers } = await leaseRuns(api.database.connectAs("downbeat_executor"), { keys, executor: "test", leaseMs: 1_000, holdMsMax: 60_000 });
+    const { answers } = await leaseRuns(api.database.connectAs("downbeat_executor"), {
+      keys,
+      executor: "test",
+      leaseMs: 1_000,
+      holdMsMax: 60_000,
+    });
     expect(answers.map(({ verdict }) => verdict).sort()).toEqual(["gone", "leased"]);
   });
 
@@ -183,11 +192,18 @@ describe("resuming", () => {
     schedule = (await api.call("POST", "/api/v1/schedules", { key: acme.key, body })).body;
     const claimOnce = () =>
       dispatcher.begin(async (transaction) => {
-        const rule = (await lockDue(transaction, { horizonMs: 60_000, schedulesMax: 100 })).find(({ scheduleId }) => scheduleId === schedule.id);
+        const rule = (await lockDue(transaction, { horizonMs: 60_000, schedulesMax: 100 })).find(
+          ({ scheduleId }) => scheduleId === schedule.id,
+        );
         if (rule === undefined) throw new Error("not due");
         const { tenantId, scheduleId, revision: scheduleRevision, nextRunAt: scheduledFor } = rule;
         const runs = [{ tenantId, scheduleId, scheduleRevision, runId: runId(scheduleId, scheduledFor), scheduledFor }];
-        await insertClaimed(transaction, { runs, missed: [], watermarks: [{ tenantId, scheduleId, nextRunAt: null }], publishTimeoutMs: 10_000 });
+        await insertClaimed(transaction, {
+          runs,
+          missed: [],
+          watermarks: [{ tenantId, scheduleId, nextRunAt: null }],
+          publishTimeoutMs: 10_000,
+        });
       });
     await claimOnce();
     expect((await act("pause")).body.state).toBe("paused");
@@ -206,7 +222,9 @@ describe("resuming", () => {
   });
 
   it("many pauses and resumes at once end in one of the two states, with a due row exactly when active", async () => {
-    const answers = await Promise.all(["pause", "resume", "pause", "resume", "pause", "resume", "resume", "pause"].map((action) => act(action)));
+    const answers = await Promise.all(
+      ["pause", "resume", "pause", "resume", "pause", "resume", "resume", "pause"].map((action) => act(action)),
+    );
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
     const { body } = await api.call("GET", `/api/v1/schedules/${schedule.id}`, { key: acme.key });
     expect(await dueOf(schedule.id)).toHaveLength(body.state === "active" ? 1 : 0);
@@ -233,7 +251,8 @@ describe("running now", () => {
     const { status, body, headers } = await act("run");
     expect([status, headers.get("location")]).toEqual([202, `/api/v1/runs/${body.id}`]);
     expect(body).toMatchObject({ state: "pending", trigger: "manual", lag_ms: null, schedule: { id: schedule.id } });
-    const [row] = await api.admin`select sweep_at <= now() as is_due, due_at = scheduled_for as same, trigger_id from downbeat.runs where id = ${body.id}`;
+    const [row] =
+      await api.admin`select sweep_at <= now() as is_due, due_at = scheduled_for as same, trigger_id from downbeat.runs where id = ${body.id}`;
     expect(row).toEqual({ is_due: true, same: true, trigger_id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
     expect(runId(schedule.id, Date.parse(body.scheduled_for), row?.["trigger_id"])).toBe(body.id);
   });

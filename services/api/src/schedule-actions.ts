@@ -43,7 +43,8 @@ export function scheduleActionRoutes(api: Api, { sql }: ApiParts): void {
     schema: {
       operationId: "resumeSchedule",
       summary: "Resume a paused schedule",
-      description: "It goes on with its next occurrence after now; what fell into the pause does not run. Resuming an active schedule changes nothing.",
+      description:
+        "It goes on with its next occurrence after now; what fell into the pause does not run. Resuming an active schedule changes nothing.",
       tags,
       params: scheduleParams,
       body: z.strictObject({}).optional(),
@@ -96,7 +97,10 @@ export function scheduleActionRoutes(api: Api, { sql }: ApiParts): void {
           .describe("A request repeated with the same key within 24 hours answers the run that the first one made."),
       }),
       body: z.strictObject({}).optional(),
-      response: { 202: runSchema.describe("The run. `Idempotent-Replayed: true` says that an earlier request made it."), default: problemAnswer },
+      response: {
+        202: runSchema.describe("The run. `Idempotent-Replayed: true` says that an earlier request made it."),
+        default: problemAnswer,
+      },
     },
     handler: async (request, reply) => {
       const { id: tenantId } = tenantOf(request.caller);

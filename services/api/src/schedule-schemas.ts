@@ -6,7 +6,11 @@ const targetField = z
   .strictObject({
     type: z.literal("http").default("http").describe("A signed HTTP request. Default `http`."),
     method: z.enum(["POST", "PUT", "PATCH", "GET"]).default("POST").describe("Default `POST`. `GET` sends no body."),
-    path: z.string().max(2048).default("").describe("Appended to the endpoint's base URL: `/orders`, `?full=1` or nothing. Default nothing."),
+    path: z
+      .string()
+      .max(2048)
+      .default("")
+      .describe("Appended to the endpoint's base URL: `/orders`, `?full=1` or nothing. Default nothing."),
   })
   .meta({ id: "Target", description: "What a run calls on its endpoint." });
 
@@ -16,7 +20,11 @@ export const newSchedule = z.strictObject({
     .enum(["cron", "interval", "once"])
     .optional()
     .describe("May be left out when exactly one of `cron_expression`, `interval_seconds` and `run_at` is given."),
-  cron_expression: z.string().max(300).optional().describe("5 fields, or 6 with seconds first, or 7 with the year last; names, `L`, `W`, `#`, `@daily`."),
+  cron_expression: z
+    .string()
+    .max(300)
+    .optional()
+    .describe("5 fields, or 6 with seconds first, or 7 with the year last; names, `L`, `W`, `#`, `@daily`."),
   timezone: z.string().max(100).optional().describe("IANA name in which a cron expression is read. Default `UTC`."),
   interval_seconds: z.number().optional().describe("Whole seconds from one run to the next; daylight saving does not move it."),
   anchor_at: z.string().max(40).optional().describe("Runs are at this instant plus multiples of the interval. Default: now."),
@@ -44,10 +52,14 @@ export const scheduleSchema = z
     run_at: instantField.nullable().describe("Kind `once`: its instant."),
     starts_at: instantField.nullable().describe("No occurrence before this instant."),
     ends_at: instantField.nullable().describe("No occurrence after this instant."),
-    endpoint: z.object({ id: uuidField.describe("Id of the endpoint."), name: z.string().describe("Its name.") }).describe("Whom it calls."),
+    endpoint: z
+      .object({ id: uuidField.describe("Id of the endpoint."), name: z.string().describe("Its name.") })
+      .describe("Whom it calls."),
     target: targetField.describe("What it calls on the endpoint."),
     input: z.record(z.string(), z.unknown()).describe("Handed to the target with every run."),
-    next_run_at: instantField.nullable().describe("The next occurrence. In the past: due, and a dispatcher is late. Null while paused and when completed."),
+    next_run_at: instantField
+      .nullable()
+      .describe("The next occurrence. In the past: due, and a dispatcher is late. Null while paused and when completed."),
     paused_at: instantField.nullable().describe("Since when it is paused."),
     pause_reason: z.string().nullable().describe("Why it was paused, as whoever did it said."),
     revision: z.int().describe("Counts edits, from 1."),

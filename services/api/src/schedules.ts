@@ -57,7 +57,8 @@ export function scheduleRoutes(api: Api, { sql, allowPrivateTargets }: ApiParts)
         let schedules = selectSchedules(database, request.caller.tenant?.id);
         if (name !== undefined) schedules = schedules.where("rule.name", "ilike", `%${name.replaceAll(/[\\%_]/g, "\\$&")}%`);
         if (state !== undefined) schedules = schedules.where(isInState(state));
-        if (after !== undefined) schedules = schedules.where(fragment<boolean>`(rule.tenant_id, rule.name) > (${after[0]}::uuid, ${after[1]})`);
+        if (after !== undefined)
+          schedules = schedules.where(fragment<boolean>`(rule.tenant_id, rule.name) > (${after[0]}::uuid, ${after[1]})`);
         return schedules
           .orderBy("rule.tenant_id")
           .orderBy("rule.name")

@@ -28,15 +28,20 @@ export async function settleDueSlots(database: TenantDatabase, locked: LockedSch
     due_at: new Date(scheduledFor),
   });
   const pending = plans.flatMap(({ runAt }) => runAt).map((at) => ({ ...toRun(at), state: "pending" as const, sweep_at: editedAt }));
-  const missed = plans.flatMap((plan) => plan.missed ?? []).map(({ from, to, count }) => ({
-    ...toRun(to),
-    state: "missed" as const,
-    reason: "coalesced" as const,
-    finished_at: editedAt,
-    range_from: new Date(from),
-    range_count: count,
-  }));
-  await ensurePartitions(database, [...pending, ...missed].map((run) => run.scheduled_for));
+  const missed = plans
+    .flatMap((plan) => plan.missed ?? [])
+    .map(({ from, to, count }) => ({
+      ...toRun(to),
+      state: "missed" as const,
+      reason: "coalesced" as const,
+      finished_at: editedAt,
+      range_from: new Date(from),
+      range_count: count,
+    }));
+  await ensurePartitions(
+    database,
+    [...pending, ...missed].map((run) => run.scheduled_for),
+  );
   if (missed.length > 0) {
     await database
       .insertInto("downbeat.runs")

@@ -9,11 +9,15 @@ const depthMax = 64;
  */
 export function findUnstorable(value: unknown, field: string, depth = 0): FieldError | undefined {
   if (depth > depthMax) return { field, message: `is nested deeper than ${depthMax} levels` };
-  if (typeof value === "string") return isStorableText(value) ? undefined : { field, message: "holds a character that cannot be stored (NUL or half of a surrogate pair)" };
+  if (typeof value === "string")
+    return isStorableText(value)
+      ? undefined
+      : { field, message: "holds a character that cannot be stored (NUL or half of a surrogate pair)" };
   if (typeof value === "number") return Number.isFinite(value) ? undefined : { field, message: "is a number too large to be represented" };
   if (typeof value !== "object" || value === null) return undefined;
   for (const [key, part] of Object.entries(value)) {
-    if (!isStorableText(key)) return { field, message: "has a key with a character that cannot be stored (NUL or half of a surrogate pair)" };
+    if (!isStorableText(key))
+      return { field, message: "has a key with a character that cannot be stored (NUL or half of a surrogate pair)" };
     const found = findUnstorable(part, field === "" ? key : `${field}.${key}`, depth + 1);
     if (found !== undefined) return found;
   }

@@ -46,9 +46,14 @@ export function tenantRoutes(api: Api, { sql }: ApiParts): void {
     },
     handler: async (request, reply) => {
       const { slug, name = slug } = request.body;
-      if (request.caller.scope !== "admin") throw new Problem("forbidden", { detail: "Only an administrator's API key may create tenants." });
+      if (request.caller.scope !== "admin")
+        throw new Problem("forbidden", { detail: "Only an administrator's API key may create tenants." });
       const created = await tenantTransaction(sql, { kind: "platform" }, async (database) => {
-        const tenant = await database.insertInto("downbeat.tenants").values({ slug, name }).returning(tenantColumns).executeTakeFirstOrThrow();
+        const tenant = await database
+          .insertInto("downbeat.tenants")
+          .values({ slug, name })
+          .returning(tenantColumns)
+          .executeTakeFirstOrThrow();
         const { key } = await insertApiKey(database, { scope: "tenant", tenantId: tenant.id, name: `first key of ${slug}` });
         return { ...toTenant(tenant), api_key: key };
       });
@@ -71,7 +76,11 @@ export function tenantRoutes(api: Api, { sql }: ApiParts): void {
       const { limit, cursor } = request.query;
       const after = parseCursor(cursor, () => true)?.[0] ?? "";
       const rows = await tenantTransaction(sql, scopeOf(request.caller), (database) =>
-        selectTenants(database).where("slug", ">", after).orderBy("slug").limit(limit + 1).execute(),
+        selectTenants(database)
+          .where("slug", ">", after)
+          .orderBy("slug")
+          .limit(limit + 1)
+          .execute(),
       );
       return toPage(rows, limit, toTenant, (row) => [row.slug, row.id]);
     },

@@ -14,7 +14,8 @@ export const validateRequest: FastifySchemaCompiler<z.ZodType> = ({ schema, http
     // Fastify hands over null for a request without a body; a route whose body is optional sees it as absent.
     const given = data === null && part === "body" ? undefined : data;
     const unstorable = findUnstorable(given, "");
-    if (unstorable !== undefined) return { error: new Problem("invalid_request", { errors: [{ ...unstorable, field: unstorable.field || part }] }) };
+    if (unstorable !== undefined)
+      return { error: new Problem("invalid_request", { errors: [{ ...unstorable, field: unstorable.field || part }] }) };
     const parsed = schema.safeParse(given);
     if (parsed.success) return { value: parsed.data };
     const errors = parsed.error.issues.flatMap((issue) => toFieldErrors(issue, { schema, given, part }));
@@ -24,7 +25,14 @@ export const validateRequest: FastifySchemaCompiler<z.ZodType> = ({ schema, http
 };
 
 /** Issues of a value that has the right type. */
-const valueIssues: ReadonlySet<z.core.$ZodIssue["code"]> = new Set(["too_big", "too_small", "invalid_format", "not_multiple_of", "invalid_value", "custom"]);
+const valueIssues: ReadonlySet<z.core.$ZodIssue["code"]> = new Set([
+  "too_big",
+  "too_small",
+  "invalid_format",
+  "not_multiple_of",
+  "invalid_value",
+  "custom",
+]);
 
 interface Place {
   schema: z.ZodType;
@@ -44,7 +52,8 @@ function toFieldErrors(issue: z.core.$ZodIssue, { schema, given, part }: Place):
     return [{ field, message: value === undefined ? "is missing" : `must be ${expected}`, ...shown(field, value), expected }];
   }
   const expected = issue.code === "invalid_value" ? { expected: issue.values.map(String) } : {};
-  const message = issue.code === "invalid_value" ? `must be one of ${issue.values.map((known) => `"${String(known)}"`).join(", ")}` : issue.message;
+  const message =
+    issue.code === "invalid_value" ? `must be one of ${issue.values.map((known) => `"${String(known)}"`).join(", ")}` : issue.message;
   return [{ field, message, ...shown(field, value), ...expected }];
 }
 
@@ -54,18 +63,29 @@ function toUnknownField(field: string, suggestion: string | undefined, known: re
 }
 
 function expectedType(issue: z.core.$ZodIssueInvalidType): string {
-  const names: Partial<Record<string, string>> = { record: "an object", object: "an object", array: "a list", int: "a whole number", string: "a text", boolean: "true or false" };
+  const names: Partial<Record<string, string>> = {
+    record: "an object",
+    object: "an object",
+    array: "a list",
+    int: "a whole number",
+    string: "a text",
+    boolean: "true or false",
+  };
   return names[issue.expected] ?? `a ${issue.expected}`;
 }
 
 /** The value as it was given, unless it is secret, or too large to be of use. */
 function shown(field: string, value: unknown): { value?: unknown } {
-  const isScalar = value === null || typeof value === "number" || typeof value === "boolean" || (typeof value === "string" && value.length <= 200);
+  const isScalar =
+    value === null || typeof value === "number" || typeof value === "boolean" || (typeof value === "string" && value.length <= 200);
   return isScalar && !secretFields.has(field.split(".")[0] ?? "") ? { value } : {};
 }
 
 function valueAt(given: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined), given);
+  return path.reduce<unknown>(
+    (value, key) => (typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined),
+    given,
+  );
 }
 
 function knownFields(schema: z.ZodType, path: readonly PropertyKey[]): string[] {

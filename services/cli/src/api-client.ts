@@ -58,6 +58,8 @@ export class ApiClient {
         method,
         headers: {
           accept: "application/json",
+          // Commands ask once, or once a second; a connection kept open in between would be one that an API has to wait for when it shuts down.
+          connection: "close",
           authorization: `Bearer ${apiKey}`,
           ...(tenant === undefined ? {} : { "x-tenant": tenant }),
           ...(given.body === undefined ? {} : { "content-type": "application/json" }),

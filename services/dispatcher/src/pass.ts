@@ -61,7 +61,10 @@ export async function runPass(options: PassOptions): Promise<PassCounts> {
     failure ??= recordError;
   });
   const isQuiet = failure === undefined && result.claimed + result.missed + result.swept === 0;
-  log[isQuiet ? "debug" : "info"]({ ...result, ms: finishedAt - startedAt, dispatcher, ...(failure === undefined ? {} : { err: failure }) }, "pass");
+  log[isQuiet ? "debug" : "info"](
+    { ...result, ms: finishedAt - startedAt, dispatcher, ...(failure === undefined ? {} : { err: failure }) },
+    "pass",
+  );
   if (failure !== undefined) throw failure;
   return result;
 }
@@ -92,7 +95,7 @@ async function claimAll({ sql, log, config, signal }: PassOptions, sender: Sende
     counts.claimed += batch.runs.length;
     counts.missed += batch.missed;
     sender.send(
-      batch.runs.map(({ tenantId, runId, scheduledFor }) => ({ tenantId, runId, dueAt: scheduledFor })),
+      batch.runs.map(({ tenantId, runId, scheduledFor }) => ({ tenantId, runId, dueAt: scheduledFor, attempt: 0 })),
       batch.nowAt,
     );
     // A full batch means that more may be due. Schedules that were evaluated only in part are due again at once, which the same test covers as long as the batch was full;

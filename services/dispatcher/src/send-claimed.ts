@@ -6,11 +6,10 @@ import { failpoint } from "@downbeat/runtime/failpoint.ts";
 import { describeError } from "@downbeat/runtime/log.ts";
 import { Slots } from "@downbeat/runtime/slots.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
-import { markQueued } from "@downbeat/store/mark-queued.ts";
-import type { RunKey } from "@downbeat/store/run-key.ts";
+import { markQueued, type SentRun } from "@downbeat/store/mark-queued.ts";
 
 /** A run to hand to the queue. */
-export interface SendableRun extends RunKey {
+export interface SendableRun extends SentRun {
   /** ms since 1970, by the database's clock. */
   dueAt: number;
 }
@@ -55,7 +54,11 @@ export class Sender {
 
   /** `nowAt` is the database's clock when the runs were read. */
   send(runs: readonly SendableRun[], nowAt: number): void {
-    if (runs.length > 0) this.#batches.push(this.#sendBatch(runs, nowAt, this.#options.clock.monotonic()));
+    if (runs.length === 0) return;
+    const batch = this.#sendBatch(runs, nowAt, this.#options.clock.monotonic());
+    // `settled` tells what went wrong; until it is asked a failed mark must not count as a rejection nobody looks at, which ends the process.
+    batch.catch(() => {});
+    this.#batches.push(batch);
   }
 
   /** Resolves when everything started has been sent and marked. Rejects with the first failure. */
@@ -73,13 +76,13 @@ export class Sender {
       runs.map((run) => ({ ...run, delaySeconds: delaySecondsUntil(run.dueAt, nowAt + sinceReadMs) })),
       runsPerMessage,
     );
-    const accepted: RunKey[] = [];
+    const takenIds = new Set<string>();
     await Promise.all(
       chunks(wakeUps, messagesPerRequest).map(async (request) => {
-        const taken = await this.#sendRequest(request);
-        accepted.push(...taken.flatMap((wakeUp) => wakeUp.refs));
+        for (const { refs } of await this.#sendRequest(request)) for (const { runId } of refs) takenIds.add(runId);
       }),
     );
+    const accepted = runs.filter(({ runId }) => takenIds.has(runId));
     this.counts.sent += accepted.length;
     this.counts.failed += runs.length - accepted.length;
     if (accepted.length === 0) return;

@@ -65,10 +65,7 @@ async function holdUntilDue(run: LeasedRun, { clock, databaseTime, draining }: C
   }
 }
 
-async function renewLease(
-  run: LeasedRun,
-  { sql, leaseMs, clock, random, log, draining, renewing }: CarryRunOptions,
-): Promise<boolean> {
+async function renewLease(run: LeasedRun, { sql, leaseMs, clock, random, log, draining, renewing }: CarryRunOptions): Promise<boolean> {
   const trying = { clock, random, log, signal: draining, action: "renew leases", outage: renewing, isTransient: isTransientDatabaseError };
   const held = await keepTrying(() => retryLostRace(() => renewLeases(sql, [run], leaseMs)), trying);
   return held.has(run.leaseToken);

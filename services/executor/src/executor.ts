@@ -151,7 +151,7 @@ export class Executor {
   #open(messages: readonly QueueMessage[]): void {
     for (const message of messages) {
       const decoded = decodeWakeUp(message.body);
-      if (decoded.isReadable) this.#leaseWaiting.add(this.#messages.open(message, decoded.refs));
+      if (decoded.isReadable) this.#leaseWaiting.offer(this.#messages.open(message, decoded.refs));
       else void this.#reject(message, decoded.reason);
     }
   }

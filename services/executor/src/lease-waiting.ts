@@ -4,6 +4,7 @@ import type { Log } from "@downbeat/runtime/log.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import { type LeaseAnswer, type LeasedRun, leaseRuns } from "@downbeat/store/lease-runs.ts";
+import { instantOfRunId } from "@downbeat/store/run-id.ts";
 import { isTransientDatabaseError, retryLostRace } from "@downbeat/store/transient.ts";
 import type { DatabaseTime } from "./database-time.ts";
 import type { Endpoints } from "./endpoints.ts";
@@ -28,6 +29,10 @@ export interface LeaseWaitingOptions {
   onSettled: (received: ReceivedRun, settlement: Settlement) => void;
 }
 
+/**
+ * A run is leased this long before its instant: time for the round trip, and no more, because what is leased can no longer be taken back by a pause or an edit.
+ */
+const leaseAheadMs = 250;
 /** Come back this long before the run is due: a message handed back is visible again only on a whole second. */
 const comeBackAheadMs = 2_000;
 
@@ -38,6 +43,8 @@ const comeBackAheadMs = 2_000;
 export class LeaseWaiting {
   readonly #options: LeaseWaitingOptions;
   #waiting: ReceivedRun[] = [];
+  /** Runs whose instant is not near yet. */
+  #early = 0;
   #leased = 0;
   #leasing: Promise<void> | undefined;
   #whenRoom: (() => void)[] = [];
@@ -53,14 +60,24 @@ export class LeaseWaiting {
     this.failed.catch(() => {});
   }
 
-  add(received: readonly ReceivedRun[]): void {
-    this.#waiting.push(...received);
-    this.#leaseMore();
+  /** Takes the runs of a message. They are leased when they are near their instant and there is room. */
+  offer(received: readonly ReceivedRun[]): void {
+    const { clock, signal } = this.#options;
+    const untilNearMs = this.#untilNearMs(received);
+    if (untilNearMs <= 0) {
+      this.#admit(received);
+      return;
+    }
+    this.#early += received.length;
+    void clock.sleep(untilNearMs, signal).then(() => {
+      this.#early -= received.length;
+      this.#admit(received);
+    });
   }
 
   /** Resolves when another receive may start. */
   async room(): Promise<void> {
-    if (this.#waiting.length <= this.#options.waitingMax || this.#options.signal.aborted) return;
+    if (this.#hasRoom() || this.#options.signal.aborted) return;
     await new Promise<void>((resolve) => this.#whenRoom.push(resolve));
   }
 
@@ -81,14 +98,36 @@ export class LeaseWaiting {
     await this.#leasing;
   }
 
+  #admit(received: readonly ReceivedRun[]): void {
+    const { signal, onSettled } = this.#options;
+    if (signal.aborted) {
+      for (const run of received) onSettled(run, { isDone: false, againInSeconds: 0 });
+      return;
+    }
+    this.#waiting.push(...received);
+    this.#leaseMore();
+  }
+
+  #hasRoom(): boolean {
+    return this.#early + this.#waiting.length <= this.#options.waitingMax;
+  }
+
+  /** The id of a run says when it is due. A run whose instant is far off is looked up at once: the ledger says when its message should come back. */
+  #untilNearMs(received: readonly ReceivedRun[]): number {
+    const { databaseTime, holdMsMax } = this.#options;
+    const firstDueAt = Math.min(...received.map((run) => instantOfRunId(run.runId)));
+    const untilNearMs = firstDueAt - databaseTime.now() - leaseAheadMs;
+    return untilNearMs > holdMsMax ? 0 : untilNearMs;
+  }
+
   #leaseMore(): void {
-    const { leasedMax, waitingMax, signal } = this.#options;
+    const { leasedMax, signal } = this.#options;
     const room = leasedMax - this.#leased;
     // Waits until a fair share of the room is free, so that a stream of short runs is leased in batches and not one by one.
     const isWorthwhile = room >= Math.min(this.#waiting.length, Math.ceil(leasedMax / 4));
     if (this.#leasing !== undefined || signal.aborted || this.#waiting.length === 0 || !isWorthwhile) return;
     const batch = this.#waiting.splice(0, room);
-    if (this.#waiting.length <= waitingMax) for (const resolve of this.#whenRoom.splice(0)) resolve();
+    if (this.#hasRoom()) for (const resolve of this.#whenRoom.splice(0)) resolve();
     this.#leased += batch.length;
     this.#leasing = this.#lease(batch)
       .catch((error: unknown) => {

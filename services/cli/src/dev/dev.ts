@@ -16,7 +16,7 @@ import { takeLock } from "./lock.ts";
 import { runDemo } from "./make-demo.ts";
 import { checkPorts } from "./ports.ts";
 import { type DevInstallation, startDev } from "./start-dev.ts";
-import { listenForStop } from "./stop-signals.ts";
+import { listenForStop } from "@downbeat/runtime/stop-signals.ts";
 
 /** From Ctrl+C to the last process gone takes 5 s at most; what is left after this is ended the hard way. */
 const stopMsMax = 4_000;

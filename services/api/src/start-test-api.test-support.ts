@@ -1,9 +1,9 @@
 import { createLog } from "@downbeat/runtime/log.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
-import { createApiKey } from "../api-keys.ts";
-import type { ApiConfig } from "../config.ts";
-import { runApi } from "../run.ts";
+import { createApiKey } from "./api-keys.ts";
+import type { ApiConfig } from "./config.ts";
+import { runApi } from "./run.ts";
 
 export interface Answer {
   status: number;
