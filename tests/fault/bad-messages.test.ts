@@ -73,5 +73,5 @@ test.concurrent("the queue purged behind our back: every run is found, sent agai
   await world.quiet(50);
   await expectEachDeliveredOnce(world, 50);
   const events = await world.sql`select event, reason, count(distinct run_id)::int as runs from downbeat.run_events group by event, reason`;
-  expect(events.map((event) => ({ ...event }))).toEqual([{ event: "sent_again", reason: "lost_in_queue", runs: 50 }]);
+  expect(events.map((event) => ({ ...event }))).toEqual([{ event: "pending", reason: "lost_in_queue", runs: 50 }]);
 });

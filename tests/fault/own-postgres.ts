@@ -5,7 +5,6 @@ import { type EmbeddedPostgres, freePort, removePostgres, startPostgres } from "
 import { connect, type Sql } from "@downbeat/store/connect.ts";
 import { migrate } from "@downbeat/store/migrate.ts";
 import { databaseUrl } from "@downbeat/testkit/global-setup.ts";
-import { until } from "@downbeat/testkit/until.ts";
 import { noSessionsOf } from "./world.ts";
 
 /** A Postgres that a test may take down, on one port for its whole life, crash-safe as in production. */
@@ -43,12 +42,7 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
   await template.end();
 
   const start = async () => {
-    server = await until("the killed server's last processes to let go of its memory", () =>
-      startPostgres(options).catch((error: Error) => {
-        if (!error.message.includes("pre-existing shared memory block")) throw error;
-        return undefined;
-      }),
-    );
+    server = await startPostgres(options);
     isUp = true;
   };
   return {

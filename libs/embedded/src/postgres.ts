@@ -45,7 +45,7 @@ export async function startPostgres(options: EmbeddedPostgresOptions): Promise<E
   const password = await initialise(binDir, dataDir, identity);
   await stopLeftover(binDir, dataDir, identity);
   const port = options.port === 0 ? await freePort() : options.port;
-  const child = await launch({ ...options, binDir, dataDir, port, identity });
+  const child = await launchWhenReleased({ ...options, binDir, dataDir, port, identity });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const end = async (signal: NodeJS.Signals) => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
@@ -170,6 +170,18 @@ async function stopLeftover(binDir: string, dataDir: string, identity: ServerIde
 interface LaunchOptions extends EmbeddedPostgresOptions {
   binDir: string;
   identity: ServerIdentity;
+}
+
+/** The last processes of a server that was killed hold its shared memory for a moment longer. */
+async function launchWhenReleased(options: LaunchOptions): Promise<ChildProcess> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await launch(options);
+    } catch (error) {
+      if (tries >= 40 || !String(error).includes("pre-existing shared memory block")) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
 }
 
 function launch({ binDir, dataDir, port, isDurable, settings = {}, identity }: LaunchOptions): Promise<ChildProcess> {

@@ -25,7 +25,8 @@ test("a sent run is queued, and looked for when it has not started long after it
   await atOneInstant(dispatcher, async (sql) => {
     await markQueued(sql, [{ ...run, attempt: 0 }], lostAfterMs);
     const { state, queuedInMs, sweepInMs, dueInMs } = await readRun(sql, run);
-    expect([state, queuedInMs, sweepInMs]).toEqual(["queued", 0, dueInMs + lostAfterMs]);
+    expect([state, queuedInMs]).toEqual(["queued", 0]);
+    expect(sweepInMs).toBeCloseTo(dueInMs + lostAfterMs, 3);
   });
 });
 

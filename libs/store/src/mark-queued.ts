@@ -1,4 +1,4 @@
-import type { Sql } from "./connect.ts";
+import type { Sql, TransactionSql } from "./connect.ts";
 import type { RunKey } from "./run-key.ts";
 
 /** A run as it was when its message was made. */
@@ -14,7 +14,7 @@ export interface SentRun extends RunKey {
  * Index: primary key. Locks: rows in id order, SKIP LOCKED. The sweep asks again when a run has not started `lostAfterMs` after it was due, twice as
  * late after each time it was sent (rule D9b).
  */
-export async function markQueued(sql: Sql, sent: readonly SentRun[], lostAfterMs: number): Promise<void> {
+export async function markQueued(sql: Sql | TransactionSql, sent: readonly SentRun[], lostAfterMs: number): Promise<void> {
   await sql`
     update downbeat.runs run
     set state = 'queued', queued_at = now(),

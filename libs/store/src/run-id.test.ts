@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { runId } from "./run-id.ts";
+import { instantOfRunId, runId } from "./run-id.ts";
 
 const scheduleId = "0c1f7f6c-7d3c-4f0e-9a51-2b9f4d2c8e11";
 const noon = Date.UTC(2026, 5, 1, 12);
@@ -14,6 +14,14 @@ test("an id is a UUID of version 8 whose first 48 bits are the instant in millis
       const id = runId(schedule, at, trigger);
       expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
       expect(Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16)).toBe(at);
+    }),
+  );
+});
+
+test("the instant can be read from the id again, so that a message tells when its runs are due", () => {
+  fc.assert(
+    fc.property(arbitraryAt, (at) => {
+      expect(instantOfRunId(runId(scheduleId, at))).toBe(at);
     }),
   );
 });

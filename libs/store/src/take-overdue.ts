@@ -31,7 +31,8 @@ export interface TakeOverdueOptions {
  *
  * - `pending`: the dispatcher that claimed it died before it sent, or the queue refused: send.
  * - `retrying`: its next attempt is near: send, with the delay until then.
- * - `queued`: its message is lost, or waits in a backlog. Send again, at most `redrivesMax` times, each time waiting twice as long: a backlog must not feed itself.
+ * - `queued`: its message is lost, or waits in a backlog. Back to `pending` and sent again, at most `redrivesMax` times; each time it is sent it is waited for twice as
+ *   long (`mark-queued.ts`), because a backlog must not feed itself.
  * - `running`: its executor is gone. The attempt's outcome is `unknown`; try again with the same id, unless it was the last attempt.
  *
  * Index: `runs_sweep_at` of each partition, from its low end; final runs are not in it. Locks: the taken rows, SKIP LOCKED, so sweeps of several dispatchers and
@@ -51,18 +52,13 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
       for update skip locked
     ), decided as (
       update downbeat.runs run
-      set state = case when is_given_up then 'failed' when overdue.state = 'running' then 'retrying' else overdue.state end,
+      set state = case when is_given_up then 'failed' when overdue.state = 'running' then 'retrying' when overdue.state = 'queued' then 'pending' else overdue.state end,
         reason = case when not is_given_up then run.reason when overdue.state = 'queued' then 'lost_in_queue' else 'attempts_exhausted' end,
         due_at = case when overdue.state = 'running' and not is_given_up then now() else run.due_at end,
         redrives = case when overdue.state = 'queued' and not is_given_up then run.redrives + 1 else run.redrives end,
-        queued_at = case when overdue.state = 'queued' then now() else run.queued_at end,
         lease_token = null,
         finished_at = case when is_given_up then now() end,
-        sweep_at = case
-          when is_given_up then null
-          when overdue.state = 'queued' then now() + (run.sweep_at - greatest(run.due_at, run.queued_at)) * 2
-          else now() + ${publishTimeoutMs}::float8 * interval '1 millisecond'
-        end
+        sweep_at = case when not is_given_up then now() + ${publishTimeoutMs}::float8 * interval '1 millisecond' end
       from overdue
       where run.tenant_id = overdue.tenant_id and run.id = overdue.id
       returning run.tenant_id, run.id, run.due_at, run.attempt, overdue.found, not overdue.is_given_up as is_sendable
@@ -73,9 +69,9 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
       on conflict do nothing
     ), journal as (
       insert into downbeat.run_events (tenant_id, run_id, actor, event, reason)
-      select tenant_id, id, 'dispatcher', case when is_given_up then 'failed' when state = 'running' then 'retrying' else 'sent_again' end,
+      select tenant_id, id, 'dispatcher', case when is_given_up then 'failed' when state = 'running' then 'retrying' else 'pending' end,
         case when is_given_up and state = 'running' then 'attempts_exhausted' else found end
-      from overdue where state <> 'retrying'
+      from overdue where state in ('queued', 'running')
     ), counted as (
       insert into downbeat.schedule_stats as stats (tenant_id, schedule_id, failed, consecutive_failures, last_run_at, last_state, last_error)
       select tenant_id, schedule_id, count(*), count(*), now(), 'failed', max(found)

@@ -19,11 +19,19 @@ beforeEach(async () => {
 
 function claim(options: Partial<ClaimDueOptions> = {}) {
   const { log } = captureLog();
-  return claimDue({ sql: database.connectAs("downbeat_dispatcher", 1), log, horizonMs: 75_000, batchSize: 100, publishTimeoutMs: 10_000, ...options });
+  return claimDue({
+    sql: database.connectAs("downbeat_dispatcher", 1),
+    log,
+    horizonMs: 75_000,
+    batchSize: 100,
+    publishTimeoutMs: 10_000,
+    ...options,
+  });
 }
 
 const hourly = { kind: "interval", intervalSeconds: 3_600 } as const;
-const dueRows = () => database.admin`select schedule_id as id, (extract(epoch from next_run_at) * 1000)::float8 as at from downbeat.schedule_due`;
+const dueRows = () =>
+  database.admin`select schedule_id as id, (extract(epoch from next_run_at) * 1000)::float8 as at from downbeat.schedule_due`;
 
 test("a claimed occurrence is a pending run, and its schedule's watermark stands at the next one", async () => {
   const [id] = await arrangeSchedules(database.admin, endpoint, { rule: { ...hourly, anchorAt: now - 3_600_000 }, nextRunAt: now });
@@ -48,7 +56,10 @@ test("dispatchers that claim at once share what is due, each occurrence claimed 
 });
 
 test("a schedule that cannot be evaluated is logged and stays due; the others of its batch are claimed", async () => {
-  const [broken] = await arrangeSchedules(database.admin, endpoint, { rule: { kind: "cron", cronExpression: "61 * * * *" }, nextRunAt: now });
+  const [broken] = await arrangeSchedules(database.admin, endpoint, {
+    rule: { kind: "cron", cronExpression: "61 * * * *" },
+    nextRunAt: now,
+  });
   await arrangeSchedules(database.admin, endpoint, { rule: { ...hourly, anchorAt: now - 3_600_000 }, nextRunAt: now });
   const { log, lines } = captureLog();
   const batch = await claim({ log });
@@ -69,7 +80,10 @@ test("what a downtime of months missed is dated in its own days, whose partition
 test("a downtime longer than one claim evaluates is made up by the next claims, and the sum is the same", async () => {
   const seconds = 25_000;
   const from = now - seconds * 1_000;
-  await arrangeSchedules(database.admin, endpoint, { rule: { kind: "interval", intervalSeconds: 1, anchorAt: from - 1_000 }, nextRunAt: from });
+  await arrangeSchedules(database.admin, endpoint, {
+    rule: { kind: "interval", intervalSeconds: 1, anchorAt: from - 1_000 },
+    nextRunAt: from,
+  });
   let missed = 0;
   const runs: number[] = [];
   for (let claims = 0; claims < 3; claims += 1) {

@@ -41,6 +41,8 @@ export async function dispatchLoop(options: DispatchLoopOptions): Promise<void> 
       await clock.sleep(Math.min(passGapMs, untilNextMs), signal);
       if (!signal.aborted) await wake.sleep(Math.max(0, untilNextMs - passGapMs), clock, signal);
     }
+    // The last pass had nothing to send, which does not make the outage before it a success.
+    if (outage.failures > 0) throw new StoppedError("the time was up before an outage was over", { cause: outage.lastFailure });
   } catch (error) {
     // Told to stop during an outage: nothing to report that was not logged. Out of time during one: the minute failed.
     if (error instanceof StoppedError && stop.aborted) return;

@@ -47,7 +47,9 @@ test("a dry run tells what a pass would claim, miss, sweep and stumble over, by 
     ["globex", expect.any(String), 30_000],
   ]);
   expect(answer.missed).toMatchObject([{ tenant: "acme", from: now - 10 * 3_600_000, to: now - 3_600_000, count: 10 }]);
-  expect(answer.broken).toMatchObject([{ tenant: "globex", schedule: expect.stringMatching(/^schedule-/), error: expect.stringMatching(/./) }]);
+  expect(answer.broken).toMatchObject([
+    { tenant: "globex", schedule: expect.stringMatching(/^schedule-/), error: expect.stringMatching(/./) },
+  ]);
   expect(answer.nowAt).toBeGreaterThanOrEqual(now);
 });
 

@@ -56,7 +56,9 @@ async function scheduleOnce(count: number, inMs = 0): Promise<void> {
 }
 
 const states = async () => {
-  const rows = await database.admin<{ state: string; count: number }[]>`select state, count(*)::int as count from downbeat.runs group by state`;
+  const rows = await database.admin<
+    { state: string; count: number }[]
+  >`select state, count(*)::int as count from downbeat.runs group by state`;
   return Object.fromEntries(rows.map(({ state, count }) => [state, count]));
 };
 
@@ -95,7 +97,7 @@ test("a pass sweeps what others left behind: sends what can be sent, and gives u
   const [unsent, retry, lost, orphan, hopeless] = [
     await arrangeRun(database.admin, schedule, { state: "pending", sweepInMs: -1 }),
     await arrangeRun(database.admin, schedule, { state: "retrying", attempt: 1, sweepInMs: -1 }),
-    await arrangeRun(database.admin, schedule, { state: "queued", queuedInMs: -600_000, sweepInMs: -1 }),
+    await arrangeRun(database.admin, schedule, { state: "queued", dueInMs: -600_000, sweepInMs: -1 }),
     await arrangeLeased(database.admin, schedule, { sweepInMs: -1 }),
     await arrangeRun(database.admin, schedule, { state: "queued", redrives: 5, sweepInMs: -1 }),
   ];
@@ -122,7 +124,15 @@ test("when Postgres is away the pass fails with what Postgres said", async () =>
   await gone.end();
   const config = readConfig(dispatcherConfig, { DATABASE_URL: database.url, SQS_QUEUE_URL: queueUrl });
   const { log } = captureLog();
-  const options = { sql: gone, queue, clock: new ManualClock(0), log, config, dispatcher: "dispatcher-1", signal: new AbortController().signal };
+  const options = {
+    sql: gone,
+    queue,
+    clock: new ManualClock(0),
+    log,
+    config,
+    dispatcher: "dispatcher-1",
+    signal: new AbortController().signal,
+  };
   await expect(runPass(options)).rejects.toMatchObject({ code: "CONNECTION_ENDED" });
 });
 
@@ -131,7 +141,15 @@ test("a pass that is told to stop ends after the batch it is in", async () => {
   const config = readConfig(dispatcherConfig, { DATABASE_URL: database.url, SQS_QUEUE_URL: queueUrl, CLAIM_BATCH: "10" });
   const { log } = captureLog();
   const sql = database.connectAs("downbeat_dispatcher");
-  const result = await runPass({ sql, queue, clock: new ManualClock(0), log, config, dispatcher: "dispatcher-1", signal: AbortSignal.abort() });
+  const result = await runPass({
+    sql,
+    queue,
+    clock: new ManualClock(0),
+    log,
+    config,
+    dispatcher: "dispatcher-1",
+    signal: AbortSignal.abort(),
+  });
   expect(result).toMatchObject({ claimed: 10, sent: 10 });
   expect(await states()).toEqual({ queued: 10 });
 });

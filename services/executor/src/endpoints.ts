@@ -41,12 +41,21 @@ export class Endpoints {
   /** Loads those that are not in memory yet, in one statement. */
   async load(versions: readonly EndpointVersion[]): Promise<void> {
     const nowMs = this.#clock.monotonic();
-    const missing = new Map(
-      versions.filter((version) => (this.#kept.get(nameOf(version))?.untilMs ?? 0) <= nowMs).map((version) => [nameOf(version), version]),
-    );
-    if (missing.size === 0) return;
-    for (const stored of await loadEndpoints(this.#sql, [...missing.values()])) {
-      this.#kept.set(nameOf(stored), { endpoint: this.#open(stored), untilMs: nowMs + keptMs });
+    const wanted = new Map(versions.map((version) => [nameOf(version), version]));
+    const missing = [...wanted.values()].filter((version) => (this.#kept.get(nameOf(version))?.untilMs ?? 0) <= nowMs);
+    if (missing.length > 0) {
+      const stored = await loadEndpoints(this.#sql, missing);
+      const opened = new Map(stored.map((endpoint) => [endpointNameOf(endpoint), this.#open(endpoint)]));
+      for (const version of missing) {
+        // Edited since the lease, the newer settings are the right ones, and are kept under the revision that the lease knows and will ask for.
+        const endpoint = opened.get(endpointNameOf(version));
+        if (endpoint !== undefined) this.#kept.set(nameOf(version), { endpoint, untilMs: nowMs + keptMs });
+      }
+    }
+    // What was needed last is forgotten last: the runs that have just been leased are about to ask for it.
+    for (const name of wanted.keys()) {
+      const kept = this.#kept.get(name);
+      if (kept !== undefined && this.#kept.delete(name)) this.#kept.set(name, kept);
     }
     for (const name of this.#kept.keys()) {
       if (this.#kept.size <= keptMax) break;
@@ -75,6 +84,10 @@ export class Endpoints {
   }
 }
 
-function nameOf({ tenantId, endpointId, revision }: EndpointVersion): string {
-  return `${tenantId}/${endpointId}/${revision}`;
+function endpointNameOf({ tenantId, endpointId }: EndpointKey): string {
+  return `${tenantId}/${endpointId}`;
+}
+
+function nameOf(version: EndpointVersion): string {
+  return `${endpointNameOf(version)}/${version.revision}`;
 }

@@ -19,6 +19,7 @@ export interface MessageSettlerOptions {
 const entriesMax = 10;
 /** How long a settled message waits for others: an idle system deletes at once enough, a busy one in full tens. */
 const settleDelayMs = 50;
+const warnEveryMs = 15_000;
 
 /**
  * ⑨ Deletes settled messages in tens, and gives back those whose runs have to come again. Failures are logged and left: the message becomes visible again after its timeout, finds
@@ -28,6 +29,7 @@ export class MessageSettler {
   readonly #options: MessageSettlerOptions;
   readonly #deletes: MicroBatch<OpenMessage>;
   readonly #returns: MicroBatch<OpenMessage>;
+  readonly #warnedAtMs = new Map<string, number>();
 
   constructor(options: MessageSettlerOptions) {
     this.#options = options;
@@ -51,7 +53,7 @@ export class MessageSettler {
   }
 
   async #delete(messages: readonly OpenMessage[]): Promise<void> {
-    const { queue, queueUrl, log } = this.#options;
+    const { queue, queueUrl } = this.#options;
     await failpoint("executor.recorded-before-delete");
     try {
       await deleteMessages(
@@ -60,7 +62,7 @@ export class MessageSettler {
         messages.map(({ message }) => message.receiptHandle),
       );
     } catch (error) {
-      log.warn({ err: error, messages: messages.length }, `cannot delete messages: ${describeError(error)}`);
+      this.#warn("delete messages", error);
     }
   }
 
@@ -69,12 +71,21 @@ export class MessageSettler {
   }
 
   async #change(messages: readonly OpenMessage[], secondsOf: (message: OpenMessage) => number, action: string): Promise<void> {
-    const { queue, queueUrl, log } = this.#options;
+    const { queue, queueUrl } = this.#options;
     const changes = messages.map((message) => ({ receiptHandle: message.message.receiptHandle, visibilitySeconds: secondsOf(message) }));
     try {
       await changeVisibility(queue, queueUrl, changes);
     } catch (error) {
-      log.warn({ err: error, messages: messages.length }, `cannot ${action}: ${describeError(error)}`);
+      this.#warn(action, error);
     }
+  }
+
+  /** During an outage every batch fails; one line now and then says so. */
+  #warn(action: string, error: unknown): void {
+    const { clock, log } = this.#options;
+    const nowMs = clock.monotonic();
+    if (nowMs - (this.#warnedAtMs.get(action) ?? Number.NEGATIVE_INFINITY) < warnEveryMs) return;
+    this.#warnedAtMs.set(action, nowMs);
+    log.warn({ action, err: error }, `cannot ${action}: ${describeError(error)}`);
   }
 }

@@ -31,6 +31,8 @@ export class Outcomes {
   readonly #outage = new Outage();
   /** Lease tokens whose write found the lease taken. */
   readonly #fenced = new Set<string>();
+  /** Lease tokens whose outcome Postgres would not take, with what it said. */
+  readonly #refused = new Map<string, unknown>();
 
   constructor(options: OutcomesOptions) {
     this.#options = options;
@@ -43,10 +45,16 @@ export class Outcomes {
     });
   }
 
-  /** Resolves when the outcome is in the ledger; false when this executor no longer held the run and nothing was written. */
+  /**
+   * Resolves when the outcome is in the ledger; false when this executor no longer held the run and nothing was written. Rejects when Postgres will not take it, or the signal
+   * aborted first.
+   */
   async record(record: AttemptRecord): Promise<boolean> {
+    const { leaseToken } = record;
     await this.#batch.add(record);
-    return !this.#fenced.delete(record.leaseToken);
+    const refusal = this.#refused.get(leaseToken);
+    if (this.#refused.delete(leaseToken)) throw refusal;
+    return !this.#fenced.delete(leaseToken);
   }
 
   drained(): Promise<void> {
@@ -70,9 +78,11 @@ export class Outcomes {
       // One row that Postgres will not take must not cost the other ninety-nine theirs.
       if (records.length === 1 || signal.aborted) throw error;
       log.error({ err: error, records: records.length }, `cannot record outcomes together, trying each alone: ${describeError(error)}`);
-      const results = await Promise.allSettled(records.map((record) => this.#record([record])));
-      const failures = results.filter((result) => result.status === "rejected");
-      for (const { reason } of failures) log.error({ err: reason }, `cannot record an outcome: ${describeError(reason)}`);
+      const refuse =
+        ({ leaseToken }: AttemptRecord) =>
+        (reason: unknown) =>
+          void this.#refused.set(leaseToken, reason);
+      await Promise.all(records.map((record) => this.#record([record]).catch(refuse(record))));
       return;
     }
     for (const { leaseToken } of records) if (!recorded.has(leaseToken)) this.#fenced.add(leaseToken);

@@ -1,0 +1,249 @@
+import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import { parseKeyRing } from "@downbeat/delivery/seal.ts";
+import type { DatabaseRole } from "@downbeat/store/connect.ts";
+import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
+import type { RunKey } from "@downbeat/store/run-key.ts";
+import { arrangeRun, arrangeSchedule, type ArrangedSchedule, readRun, type RunFields } from "@downbeat/store/runs.test-support.ts";
+import { databaseNow, testSecretKeys } from "@downbeat/testkit/arrange.ts";
+import { captureLog } from "@downbeat/testkit/captured-log.ts";
+import { ManualClock } from "@downbeat/testkit/manual-clock.ts";
+import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { DatabaseTime } from "./database-time.ts";
+import { Endpoints } from "./endpoints.ts";
+import { LeaseWaiting, type LeaseWaitingOptions } from "./lease-waiting.ts";
+import { OpenMessages, type Settlement } from "./open-messages.ts";
+
+let database: TestDatabase;
+let schedule: ArrangedSchedule;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  schedule = await arrangeSchedule(database.admin);
+});
+afterAll(() => database.drop());
+
+async function arrange(options: Partial<LeaseWaitingOptions> = {}, role: DatabaseRole = "downbeat_executor") {
+  const sql = database.connectAs(role, 2);
+  // This machine's clock and the database's agree, and stand still until the test moves on.
+  const clock = new ManualClock(await databaseNow(database.admin));
+  const stop = new AbortController();
+  const { log } = captureLog();
+  const leased: LeasedRun[] = [];
+  const settled = new Map<string, Settlement>();
+  const endpoints = new Endpoints({ sql, keyRing: parseKeyRing(testSecretKeys), log, clock });
+  const waiting = new LeaseWaiting({
+    sql,
+    endpoints,
+    databaseTime: new DatabaseTime(clock),
+    clock,
+    random: () => 0,
+    log,
+    executor: "executor-1",
+    leaseMs: 45_000,
+    holdMsMax: 5_000,
+    leasedMax: 4,
+    waitingMax: 3,
+    signal: stop.signal,
+    onLeased: (_received, run) => leased.push(run),
+    onSettled: (received, settlement) => settled.set(received.runId, settlement),
+    ...options,
+  });
+  const messages = new OpenMessages(() => {});
+  const received = (...runs: RunKey[]) => messages.open({ messageId: randomUUID(), receiptHandle: "", body: "" }, runs);
+  return {
+    clock,
+    stop,
+    endpoints,
+    waiting,
+    leased,
+    settled,
+    received,
+    offer: (...runs: RunKey[]) => waiting.offer(received(...runs)),
+    /** Until every lease that can be had is had and dealt out. */
+    async rest(): Promise<void> {
+      for (let round = 0; round < 10; round += 1) {
+        await waiting.dealt();
+        await setImmediate();
+      }
+    },
+  };
+}
+
+async function arrangeRuns(count: number, fields?: RunFields): Promise<RunKey[]> {
+  const runs: RunKey[] = [];
+  for (let index = 0; index < count; index += 1) runs.push(await arrangeRun(database.admin, schedule, fields));
+  return runs;
+}
+
+const idsOf = (runs: readonly { runId: string }[]) => runs.map(({ runId }) => runId);
+
+test("a leased run is handed on with its endpoint in memory", async () => {
+  const { offer, rest, leased, endpoints } = await arrange();
+  const [run] = (await arrangeRuns(1)) as [RunKey];
+  offer(run);
+  await rest();
+  expect(leased).toMatchObject([{ ...run, attempt: 1, endpointId: schedule.endpointId }]);
+  expect(endpoints.get({ tenantId: run.tenantId, endpointId: schedule.endpointId, revision: 1 })).toBeDefined();
+});
+
+test("no more runs are leased than can be carried; what waits is not leased until others have left", async () => {
+  const { offer, rest, waiting, leased } = await arrange();
+  const runs = await arrangeRuns(6);
+  offer(...runs);
+  await rest();
+  expect(idsOf(leased)).toHaveLength(4);
+  const unleased = runs.filter(({ runId }) => !idsOf(leased).includes(runId));
+  for (const run of unleased) expect((await readRun(database.admin, run)).state).toBe("queued");
+  for (let left = 0; left < 2; left += 1) {
+    waiting.release();
+    await rest();
+  }
+  expect(idsOf(leased).sort()).toEqual(idsOf(runs).sort());
+});
+
+test("a stream of short runs is leased in batches of a fair share of the room, not one by one", async () => {
+  const { offer, rest, waiting, leased } = await arrange({ leasedMax: 8 });
+  offer(...(await arrangeRuns(12)));
+  await rest();
+  waiting.release();
+  await rest();
+  expect(leased).toHaveLength(8);
+  waiting.release();
+  await rest();
+  expect(leased).toHaveLength(10);
+});
+
+test("more is received only while little waits", async () => {
+  const { offer, rest, waiting } = await arrange();
+  let isThereRoom = false;
+  await waiting.room();
+  offer(...(await arrangeRuns(8)));
+  await rest();
+  // Four leased, four waiting, of which three may.
+  void waiting.room().then(() => (isThereRoom = true));
+  await rest();
+  expect(isThereRoom).toBe(false);
+  waiting.release();
+  await rest();
+  expect(isThereRoom).toBe(true);
+});
+
+test("two messages that name the same run lease it once, in one batch and in two", async () => {
+  const { rest, waiting, leased, received } = await arrange();
+  const [run] = (await arrangeRuns(1)) as [RunKey];
+  waiting.offer([...received(run), ...received(run)]);
+  await rest();
+  waiting.offer(received(run));
+  await rest();
+  expect(leased).toMatchObject([{ runId: run.runId, attempt: 1 }]);
+});
+
+test("a message whose run was leased through another is done with, and holds no room", async () => {
+  const { offer, rest, settled, leased, waiting, received } = await arrange();
+  const [run, ...others] = await arrangeRuns(4);
+  for (let copies = 0; copies < 10; copies += 1) waiting.offer(received(run as RunKey));
+  await rest();
+  expect(settled.get(run?.runId ?? "")).toEqual({ isDone: true });
+  offer(...others);
+  await rest();
+  expect(idsOf(leased)).toEqual(expect.arrayContaining(idsOf(others)));
+});
+
+test("what the ledger has nothing to do for is done with: over, canceled, of another tenant, unknown", async () => {
+  const { offer, rest, settled, leased } = await arrange();
+  const [over] = (await arrangeRuns(1, { state: "succeeded" })) as [RunKey];
+  const [live] = (await arrangeRuns(1)) as [RunKey];
+  const forged = { tenantId: randomUUID(), runId: live.runId };
+  const unknown = { tenantId: schedule.tenantId, runId: randomUUID() };
+  offer(over, forged, unknown);
+  await rest();
+  expect([...settled.values()]).toEqual([{ isDone: true }, { isDone: true }, { isDone: true }]);
+  expect(leased).toEqual([]);
+  expect((await readRun(database.admin, live)).state).toBe("queued");
+});
+
+test("a run that is due in a while comes back shortly before it is; one that is due in days comes back before SQS forgets to hide it", async () => {
+  const { offer, rest, settled } = await arrange();
+  const [soon] = (await arrangeRuns(1, { scheduledInMs: 600_000 })) as [RunKey];
+  const [inDays] = (await arrangeRuns(1, { scheduledInMs: 3 * 86_400_000 })) as [RunKey];
+  offer(soon, inDays);
+  await rest();
+  expect(settled.get(soon.runId)).toMatchObject({
+    isDone: false,
+    againInSeconds: expect.toSatisfy((seconds: number) => seconds > 500 && seconds <= 598),
+  });
+  expect(settled.get(inDays.runId)).toEqual({ isDone: false, againInSeconds: 11 * 3_600 });
+});
+
+test("a run that is near is leased only just before its instant: until then a pause or an edit can take it back", async () => {
+  const { offer, rest, clock, leased, settled } = await arrange();
+  const other = await arrangeSchedule(database.admin);
+  const [kept, edited] = [
+    await arrangeRun(database.admin, schedule, { scheduledInMs: 4_000 }),
+    await arrangeRun(database.admin, other, { scheduledInMs: 4_000 }),
+  ];
+  offer(kept, edited);
+  clock.advance(3_500);
+  await rest();
+  expect([leased, settled.size]).toEqual([[], 0]);
+  await database.admin`update downbeat.schedules set revision = 2, revised_at = now() where id = ${other.scheduleId}`;
+  clock.advance(500);
+  await rest();
+  expect(idsOf(leased)).toEqual([kept.runId]);
+  expect(await readRun(database.admin, edited)).toMatchObject({ state: "canceled", reason: "schedule_changed" });
+});
+
+test("runs that wait for their instant count as waiting: they too stop the receives, until they are leased", async () => {
+  const { offer, rest, clock, waiting } = await arrange();
+  const soon = await Promise.all(["a", "b", "c", "d"].map((triggerId) => arrangeRuns(1, { scheduledInMs: 4_000, triggerId })));
+  offer(...soon.flat().slice(0, 3));
+  await waiting.room();
+  offer(...soon.flat().slice(3));
+  let isThereRoom = false;
+  void waiting.room().then(() => (isThereRoom = true));
+  await rest();
+  expect(isThereRoom).toBe(false);
+  clock.advance(4_000);
+  await rest();
+  expect(isThereRoom).toBe(true);
+});
+
+test("stopping gives up what waits, leases nothing more, and hands back what comes after it", async () => {
+  const { offer, rest, stop, waiting, leased, settled } = await arrange();
+  const runs = await arrangeRuns(6);
+  offer(...runs);
+  await rest();
+  stop.abort();
+  const given = idsOf(waiting.stop());
+  expect(given.length + leased.length).toBe(6);
+  const [late] = (await arrangeRuns(1)) as [RunKey];
+  offer(late);
+  for (let left = 0; left < 4; left += 1) waiting.release();
+  await rest();
+  expect(leased).toHaveLength(4);
+  expect(settled.get(late.runId)).toEqual({ isDone: false, againInSeconds: 0 });
+});
+
+test("stopping hands back at once what waits for its instant, and lets go of who waits for room", async () => {
+  const { offer, rest, stop, waiting, settled } = await arrange();
+  const [early] = (await arrangeRuns(1, { scheduledInMs: 4_000 })) as [RunKey];
+  offer(early);
+  offer(...(await arrangeRuns(8)));
+  const room = waiting.room();
+  stop.abort();
+  waiting.stop();
+  await room;
+  await rest();
+  expect(settled.get(early.runId)).toEqual({ isDone: false, againInSeconds: 0 });
+  expect(await waiting.room()).toBeUndefined();
+});
+
+test("a failure that waiting cannot mend ends the process, and the batch goes back to the queue", async () => {
+  // The dispatcher may not read secrets.
+  const { offer, waiting, settled } = await arrange({}, "downbeat_dispatcher");
+  const runs = await arrangeRuns(2);
+  offer(...runs);
+  await expect(waiting.failed).rejects.toMatchObject({ code: "42501" });
+  expect([...settled.values()]).toEqual(runs.map(() => ({ isDone: false, againInSeconds: 0 })));
+});
