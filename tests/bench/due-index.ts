@@ -36,6 +36,7 @@ let databases = 0;
 try {
   await addIdle();
   await compareLayouts();
+  await compareSizes();
   await compareNarrowVariants();
   await compareBursts();
 } finally {
@@ -59,29 +60,27 @@ async function addIdle(): Promise<void> {
   await dismiss(contender);
 }
 
-/** Narrow against wide, and the narrow one as schedules grow. Each round claims schedules that nobody has touched for a long time. */
+/** Narrow against wide. Each round claims schedules that nobody has touched for a long time. */
 async function compareLayouts(): Promise<void> {
-  const sizes = [schedules, schedules / 10, schedules / 100].filter((size) => size >= due);
-  const contenders = [
-    await arrange(layouts.narrow, { schedules }),
-    await arrange(layouts.wide, { schedules }),
-    ...(await inOrder(sizes.slice(1), (size) => arrange(layouts.narrow, { schedules: size }))),
-  ];
-  const narrow = contenders.filter(({ layout }) => layout === layouts.narrow);
+  const contenders = [await arrange(layouts.narrow, { schedules }), await arrange(layouts.wide, { schedules })];
   print("sizesBefore", "On disk, before the first claim", await inOrder(contenders, sizeRow));
-  print(
-    "explainFresh",
-    "EXPLAIN (ANALYZE, BUFFERS) of the lock of 1,000, due rows scattered over the table, freshly loaded",
-    await inOrder(narrow, explainRow),
-  );
   await claimInTurn(contenders, 1);
   print("layouts", `${rounds} rounds of ${due} due; for each 1,000 claims`, summarise(contenders, await claimInTurn(contenders, rounds)));
-  print(
-    "explainAged",
-    "EXPLAIN (ANALYZE, BUFFERS) of the lock of 1,000, due rows scattered over the table, after the rounds",
-    await inOrder(narrow, explainRow),
-  );
   print("sizesAfter", "On disk, after the rounds", await inOrder(contenders, sizeRow));
+  await inOrder(contenders, dismiss);
+}
+
+/** The same number due of more and more schedules, in the chosen layout: rows nobody has touched for a long time, and at the largest size also the same rows each time. */
+async function compareSizes(): Promise<void> {
+  const sizes = [schedules / 100, schedules / 10, schedules].filter((size) => size >= due);
+  const contenders = await inOrder(sizes, (size) => arrange(layouts.narrow, { schedules: size }));
+  contenders.push({
+    ...(await arrange(layouts.narrow, { schedules, groupsMax: 1 })),
+    name: `narrow, ${schedules}, the same due each round`,
+  });
+  await claimInTurn(contenders, 2);
+  print("sizes", `${rounds} rounds of ${due} due; for each 1,000 claims`, summarise(contenders, await claimInTurn(contenders, rounds)));
+  print("explainAged", "EXPLAIN (ANALYZE, BUFFERS) of the lock of 1,000, after the rounds", await inOrder(contenders, explainRow));
   await inOrder(contenders, dismiss);
 }
 

@@ -86,6 +86,6 @@ export class MessageSettler {
     const nowMs = clock.monotonic();
     if (nowMs - (this.#warnedAtMs.get(action) ?? Number.NEGATIVE_INFINITY) < warnEveryMs) return;
     this.#warnedAtMs.set(action, nowMs);
-    log.warn({ action, err: error }, `cannot ${action}: ${describeError(error)}`);
+    log.warn({ err: error }, `cannot ${action}: ${describeError(error)}`);
   }
 }
