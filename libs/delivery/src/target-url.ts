@@ -36,7 +36,9 @@ export function checkTargetUrl(text: string, { allowPrivateTargets }: TargetUrlO
   if (/[\s\p{Cc}]/u.test(text)) return refused("must not contain spaces or control characters");
   if (!URL.canParse(text)) return refused("is not a valid absolute URL");
   const url = new URL(text);
-  if (url.protocol !== "https:" && !(allowPrivateTargets && url.protocol === "http:")) return refused("must use https");
+  if (url.protocol !== "https:" && !(allowPrivateTargets && url.protocol === "http:")) {
+    return refused(allowPrivateTargets ? "must use http or https" : "must use https");
+  }
   if (url.username !== "" || url.password !== "") return refused("must not contain a user name or password; send a header instead");
   if (url.hash !== "") return refused("must not have a fragment (#…): it never reaches a server");
   if (url.hostname.endsWith(".")) url.hostname = url.hostname.slice(0, -1);

@@ -15,6 +15,14 @@ export interface PlanDueOptions {
   lateToleranceMs: number;
 }
 
+/** The limits under which due schedules are planned, by whoever plans them. */
+export const dueLimits = {
+  /** Occurrences of one schedule evaluated at once; what a long downtime leaves beyond that goes into the next call. */
+  occurrencesMax: 10_000,
+  /** Occurrences this late are still ordinary: a dispatcher was rescheduled. Older ones are a downtime, and the misfire policy decides. */
+  lateToleranceMs: 60_000,
+} as const;
+
 /** A stretch of missed occurrences, kept as one row of the ledger however long it is. Both ends are occurrences. */
 export interface MissedRange {
   from: Instant;

@@ -1,15 +1,10 @@
 import { runId } from "@downbeat/store/run-id.ts";
 import type { TenantDatabase } from "@downbeat/store/tenant-transaction.ts";
-import { type DuePlan, planDue } from "@downbeat/timing/plan-due.ts";
+import { dueLimits, type DuePlan, planDue } from "@downbeat/timing/plan-due.ts";
 import { type Instant, UnusableRuleError } from "@downbeat/timing/rule.ts";
 import { sql as fragment } from "kysely";
 import type { LockedSchedule } from "./lock-schedule.ts";
 import { toRule } from "./read-schedules.ts";
-
-/** The same tolerance as the dispatcher's: an occurrence this late is ordinary and runs. */
-const lateToleranceMs = 60_000;
-/** Occurrences evaluated at once; a longer downtime takes several rounds. */
-const occurrencesMax = 10_000;
 
 /**
  * Before a schedule leaves the due index, writes the runs of the slots that fell due before the edit and that no dispatcher has claimed (it was away, or a moment late). An edit
@@ -71,7 +66,7 @@ function planSlots({ rule, nextRunAt, editedAt }: LockedSchedule): DuePlan[] {
   try {
     let fromAt: Instant | null = nextRunAt === null ? null : nextRunAt.getTime();
     while (fromAt !== null && fromAt <= nowAt) {
-      const plan = planDue({ rule: toRule(rule), fromAt, nowAt, untilAt: nowAt + 1, occurrencesMax, lateToleranceMs });
+      const plan = planDue({ rule: toRule(rule), fromAt, nowAt, untilAt: nowAt + 1, ...dueLimits });
       plans.push(plan);
       fromAt = plan.nextAt;
     }

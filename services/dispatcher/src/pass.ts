@@ -60,7 +60,8 @@ export async function runPass(options: PassOptions): Promise<PassCounts> {
   await recordPass(sql, { ...result, dispatcher, startedAt, finishedAt, error }).catch((recordError: unknown) => {
     failure ??= recordError;
   });
-  const isQuiet = failure === undefined && result.claimed + result.missed + result.swept === 0;
+  // A failed pass is told by whoever catches it, an empty one by nobody: one line for each thing that happened.
+  const isQuiet = failure !== undefined || result.claimed + result.missed + result.swept === 0;
   log[isQuiet ? "debug" : "info"](
     { ...result, ms: finishedAt - startedAt, dispatcher, ...(failure === undefined ? {} : { err: failure }) },
     "pass",
@@ -79,7 +80,8 @@ async function sweepAll({ sql, config, signal }: PassOptions, sender: Sender, co
       overdue.filter((run) => run.isSendable),
       overdue[0]?.nowAt ?? 0,
     );
-    if (overdue.length < config.CLAIM_BATCH || signal.aborted) return;
+    // While the queue is away there is no use in taking up more; claiming goes on, so that what is due is in the ledger.
+    if (overdue.length < config.CLAIM_BATCH || signal.aborted || sender.hasFailed) return;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Claim, ClaimedRun, MissedStretch, Watermark } from "@downbeat/store/insert-claimed.ts";
 import type { DueSchedule } from "@downbeat/store/lock-due.ts";
 import { runId } from "@downbeat/store/run-id.ts";
-import { planDue } from "@downbeat/timing/plan-due.ts";
+import { dueLimits, planDue } from "@downbeat/timing/plan-due.ts";
 import type { Rule } from "@downbeat/timing/rule.ts";
 
 export interface ClaimPlan extends Omit<Claim, "publishTimeoutMs"> {
@@ -11,12 +11,6 @@ export interface ClaimPlan extends Omit<Claim, "publishTimeoutMs"> {
   /** Schedules whose rule could not be evaluated. Their watermark stays, so nothing of theirs is lost. */
   broken: { schedule: DueSchedule; error: unknown }[];
 }
-
-/** Occurrences of one schedule evaluated in one claim; what is beyond goes into the next. Bounds the work a long downtime leaves behind. */
-const occurrencesPerClaimMax = 10_000;
-
-/** Occurrences this late are still ordinary: a dispatcher was rescheduled. Older ones are a downtime, and the misfire policy decides. */
-const lateToleranceMs = 60_000;
 
 /** What a claim of these schedules writes: pure, so that `--dry-run` and the pass cannot differ. Instants in ms since 1970. */
 export function planClaim(schedules: readonly DueSchedule[], horizonMs: number): ClaimPlan {
@@ -37,8 +31,7 @@ function planSchedule(plan: ClaimPlan, schedule: DueSchedule, horizonMs: number)
     fromAt: schedule.nextRunAt,
     nowAt: schedule.nowAt,
     untilAt: schedule.nowAt + horizonMs,
-    occurrencesMax: occurrencesPerClaimMax,
-    lateToleranceMs,
+    ...dueLimits,
   });
   const { tenantId, scheduleId, revision } = schedule;
   const runAt = (scheduledFor: number): ClaimedRun => ({

@@ -52,6 +52,11 @@ export class Sender {
     this.#slots = new Slots(options.sendsInFlight);
   }
 
+  /** True once a request has failed; nothing more is sent. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** `nowAt` is the database's clock when the runs were read. */
   send(runs: readonly SendableRun[], nowAt: number): void {
     if (runs.length === 0) return;
