@@ -43,7 +43,25 @@ export interface BenchOptions {
   executors: number;
 }
 
-export async function startBenchSystem({ delayMs, executors }: BenchOptions): Promise<BenchSystem> {
+/** Runs `measure` on a system of its own and leaves nothing behind, also when it fails or is interrupted. */
+export async function withBenchSystem(options: BenchOptions, measure: (system: BenchSystem) => Promise<void>): Promise<void> {
+  const system = await startBenchSystem(options);
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => reject(new Error("interrupted")));
+  });
+  try {
+    await Promise.race([measure(system), interrupted]);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  } finally {
+    await system.close();
+  }
+  // A measurement that was interrupted may still be waiting for something.
+  process.exit();
+}
+
+async function startBenchSystem({ delayMs, executors }: BenchOptions): Promise<BenchSystem> {
   const folder = await mkdtemp(join(tmpdir(), "downbeat-bench-"));
   // The server may run as another user than the one whose temporary folder this is.
   await chmod(folder, 0o755);

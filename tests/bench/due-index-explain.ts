@@ -34,7 +34,7 @@ export async function explainLock(sql: Sql, horizonMs: number, schedulesMax: num
   const [{ Plan: plan, "Execution Time": executionMs }] = row["QUERY PLAN"];
   const nodes = flatten(plan);
   // From the top down, the limits are the batch's and the fairness window's.
-  const read = nodes.filter((node) => node["Node Type"] === "Limit").at(-1);
+  const read = nodes.findLast((node) => node["Node Type"] === "Limit");
   return {
     indexes: nodes.flatMap((node) => node["Index Name"] ?? []),
     readCost: read?.["Total Cost"] ?? Number.NaN,

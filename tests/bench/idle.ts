@@ -3,15 +3,14 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { arrangeEndpoint, arrangeSchedules, databaseNow } from "@downbeat/testkit/arrange.ts";
-import { startBenchSystem } from "./bench-system.ts";
+import { withBenchSystem } from "./bench-system.ts";
 import { numberOption } from "./options.ts";
 import { printReport } from "./report.ts";
 
 const runs = numberOption("N", 100, 1, 10_000);
 const spacingMs = 373;
 
-const system = await startBenchSystem({ delayMs: 0, executors: 1 });
-try {
+await withBenchSystem({ delayMs: 0, executors: 1 }, async (system) => {
   await system.startWorkers();
   const endpoint = await arrangeEndpoint(system.sql, system.sinkUrl);
   // More than a pass away, as a schedule is that was not written this moment.
@@ -20,6 +19,7 @@ try {
     const dueAt = firstAt + number * spacingMs;
     await arrangeSchedules(system.sql, endpoint, { rule: { kind: "once", runAt: dueAt }, nextRunAt: dueAt });
   }
+  process.stderr.write(`measuring ${runs} occurrences, about ${Math.ceil((runs * spacingMs) / 1_000) + 8} s\n`);
   const before = await system.usage();
   await system.delivered(runs, runs * spacingMs + 60_000);
   const sink = await system.sinkReport();
@@ -32,6 +32,4 @@ try {
     before,
     after,
   });
-} finally {
-  await system.close();
-}
+});

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { arrangeEndpoint, arrangeSchedules, databaseNow, makeDue } from "@downbeat/testkit/arrange.ts";
-import { startBenchSystem } from "./bench-system.ts";
+import { withBenchSystem } from "./bench-system.ts";
 import { numberOption } from "./options.ts";
 import { printReport } from "./report.ts";
 
@@ -14,8 +14,7 @@ const executors = numberOption("EXECUTORS", 1, 1, 16);
 /** Time to write the schedules and to claim them, so that the burst itself is measured and not its preparation. */
 const leadMs = 6_000 + runs * 0.6;
 
-const system = await startBenchSystem({ delayMs, executors });
-try {
+await withBenchSystem({ delayMs, executors }, async (system) => {
   await system.startWorkers();
   const endpoint = await arrangeEndpoint(system.sql, system.sinkUrl);
   const dueAt = Math.ceil((await databaseNow(system.sql)) / 1_000) * 1_000 + leadMs;
@@ -28,6 +27,7 @@ try {
     input: { text: "x".repeat(700) },
   });
   await system.sql`analyze downbeat.schedules`;
+  process.stderr.write(`measuring ${runs} runs, due in ${Math.round(leadMs / 1_000)} s\n`);
   const before = await system.usage();
   await makeDue(system.sql, endpoint, dueAt);
   await system.delivered(runs, leadMs + 60_000 + runs * (10 + delayMs));
@@ -42,6 +42,4 @@ try {
     before,
     after,
   });
-} finally {
-  await system.close();
-}
+});

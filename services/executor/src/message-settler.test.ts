@@ -100,3 +100,14 @@ test("when the queue is away nothing fails: the messages come back by themselves
     ["warn", "cannot keep messages hidden"],
   ]);
 });
+
+test("during an outage of the queue one line now and then says so, not one for each batch", async () => {
+  const { settler, lines, clock } = arrange(`${sqs.endpoint}/000000000000/no-such-queue`);
+  const messages = await receive(10);
+  for (const waitMs of [0, 14_999, 1]) {
+    clock.advance(waitMs);
+    for (const message of messages) settler.settle(message);
+    await settler.drained();
+  }
+  expect(lines.map(({ msg }) => msg.replace(/:.*/s, ""))).toEqual(["cannot delete messages", "cannot delete messages"]);
+});
