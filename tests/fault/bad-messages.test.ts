@@ -40,8 +40,8 @@ test.concurrent("poison messages: each is read once, kept as evidence and delete
   const send = (body: string) => world.queue.send(new SendMessageCommand({ QueueUrl: world.queueUrl, MessageBody: body }));
   for (const { body } of unreadable) await send(body);
   // Readable, but these name nothing that exists: a run under another tenant's id, and one that nobody knows.
-  await send(encodeWakeUp([{ tenantId: someRun.tenantId, runId: run?.id ?? "" }]));
-  await send(encodeWakeUp([someRun]));
+  const nameless = [encodeWakeUp([{ tenantId: someRun.tenantId, runId: run?.id ?? "" }]), encodeWakeUp([someRun])];
+  for (const body of nameless) await send(body);
   const { MessageId: goodId } = await send(encodeWakeUp([{ tenantId: world.endpoint.tenantId, runId: run?.id ?? "" }]));
 
   await world.quiet(1);
@@ -50,7 +50,8 @@ test.concurrent("poison messages: each is read once, kept as evidence and delete
   const rejected = await world.sql<{ message_id: string; reason: string; body: string }[]>`
     select message_id, reason, body from downbeat.rejected_messages`;
   expect(rejected.map(({ message_id }) => message_id)).not.toContain(goodId);
-  const wanted = unreadable.map(({ body, reason }) => ({ body: body.slice(0, 4_000), reason: expect.stringContaining(reason) as string }));
+  const evidence = [...unreadable, ...nameless.map((body) => ({ body, reason: "which the ledger does not have" }))];
+  const wanted = evidence.map(({ body, reason }) => ({ body: body.slice(0, 4_000), reason: expect.stringContaining(reason) as string }));
   expect(rejected).toHaveLength(wanted.length);
   expect(rejected).toEqual(expect.arrayContaining(wanted.map((row) => expect.objectContaining(row) as unknown)));
   expect(new Set(rejected.map(({ message_id }) => message_id)).size).toBe(wanted.length);

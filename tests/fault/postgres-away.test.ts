@@ -103,7 +103,7 @@ test("Postgres killed while a run waits so long for its slot that its lease must
   await postgres.start();
   await world.quiet(2);
   await expectEachDeliveredOnce(world, 2);
-  expect(Object.keys(outageStory(executor, { alsoLogged: ["rejected an unreadable message"] })).sort()).toEqual([
+  expect(Object.keys(outageStory(executor, { alsoLogged: ["rejected a message"] })).sort()).toEqual([
     "keep a rejected message",
     "record outcomes",
     "renew leases",

@@ -287,7 +287,7 @@ grant select on downbeat.attempts, downbeat.dispatch_passes to downbeat_api;
 grant usage on sequence downbeat.run_events_id to downbeat_api, downbeat_dispatcher, downbeat_executor;
 
 grant select on downbeat.tenants, downbeat.endpoints to downbeat_dispatcher;
-grant select, update (completed_at, updated_at) on downbeat.schedules to downbeat_dispatcher;
+grant select, update (completed_at, paused_at, pause_reason, revision, revised_at, updated_at) on downbeat.schedules to downbeat_dispatcher;
 grant select, update, delete on downbeat.schedule_due to downbeat_dispatcher;
 grant select, insert, update on downbeat.runs, downbeat.schedule_stats to downbeat_dispatcher;
 grant select, insert on downbeat.attempts, downbeat.run_events to downbeat_dispatcher;

@@ -138,20 +138,20 @@ test("a canceled run is canceled even if it is too early to be leased", async ()
   expect(verdictsOf(await lease([run]))).toEqual(["canceled"]);
 });
 
-test("a key that names no run is gone, and costs the others of the batch nothing", async () => {
+test("a key that names no run is unknown, and costs the others of the batch nothing", async () => {
   const run = await arrangeRun(admin, schedule);
   const unknown = { tenantId: schedule.tenantId, runId: randomUUID() };
   const answers = await lease([unknown, run]);
-  expect(verdictsOf(answers).sort()).toEqual(["gone", "leased"]);
-  expect(answers).toContainEqual({ verdict: "gone", key: unknown });
-  expect(await lease([unknown])).toEqual([{ verdict: "gone", key: unknown }]);
+  expect(verdictsOf(answers).sort()).toEqual(["leased", "unknown"]);
+  expect(answers).toContainEqual({ verdict: "unknown", key: unknown });
+  expect(await lease([unknown])).toEqual([{ verdict: "unknown", key: unknown }]);
 });
 
-test("another tenant's id in front of a run's id is gone, and the run is untouched", async () => {
+test("another tenant's id in front of a run's id is unknown, and the run is untouched", async () => {
   const other = await arrangeSchedule(admin);
   const run = await arrangeRun(admin, schedule);
   const forged = { tenantId: other.tenantId, runId: run.runId };
-  expect(await lease([forged])).toEqual([{ verdict: "gone", key: forged }]);
+  expect(await lease([forged])).toEqual([{ verdict: "unknown", key: forged }]);
   expect(await readRun(admin, run)).toMatchObject({ state: "queued", attempt: 0, leaseToken: null });
 });
 

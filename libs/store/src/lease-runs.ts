@@ -24,7 +24,9 @@ export type LeaseAnswer =
   /** Not due for longer than an executor holds runs: the message should come back nearer to the time. */
   | { verdict: "early"; key: RunKey; dueAt: number }
   /** Nothing to do: already leased by another, already final, or withdrawn by an edit. */
-  | { verdict: "gone" | "canceled"; key: RunKey };
+  | { verdict: "gone" | "canceled"; key: RunKey }
+  /** The ledger has no such run of this tenant: the message was forged, or is older than the ledger's memory. */
+  | { verdict: "unknown"; key: RunKey };
 
 export interface LeaseOptions {
   keys: readonly RunKey[];
@@ -50,7 +52,7 @@ interface Row extends Omit<LeasedRun, "leaseToken"> {
 /**
  * ⑤ Leases runs for one executor: one statement for all runs of the received messages. Only a run that is waiting (`pending`, `queued`, `retrying`) and near its
  * instant is leased, so a message that is doubled, late or older than a retry finds nothing to do (rule X1). A future run of a revision that has since been edited, paused
- * or deleted is canceled here, should the edit have missed it. Keys that name no run are answered `gone`.
+ * or deleted is canceled here, should the edit have missed it. Keys that name no run are answered `unknown`.
  *
  * Index: primary keys of runs, schedules and endpoints. Locks: rows in id order, as every batched write. Bounded by `keys`.
  */
@@ -102,7 +104,7 @@ export async function leaseRuns(sql: Sql, { keys, executor, leaseMs, holdMsMax }
       endpoint_revision, null, null, (extract(epoch from clock_timestamp()) * 1000)::float8
     from judged where verdict <> 'leased'`;
   const found = new Set(rows.map((row) => row.runId));
-  const unknown = keys.filter((key) => !found.has(key.runId)).map((key): LeaseAnswer => ({ verdict: "gone", key }));
+  const unknown = keys.filter((key) => !found.has(key.runId)).map((key): LeaseAnswer => ({ verdict: "unknown", key }));
   return { answers: [...rows.map(toAnswer), ...unknown], nowAt: rows.at(-1)?.nowAt ?? Number.NaN };
 }
 

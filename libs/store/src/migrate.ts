@@ -108,8 +108,16 @@ async function ensureRoles(connection: Sql): Promise<void> {
       `The login "${login.name}" may not create roles. Have an administrator run, once:\n${statements.map((line) => `  ${line};`).join("\n")}`,
     );
   }
-  for (const statement of statements) await connection.unsafe(statement);
+  for (const statement of statements) {
+    // Roles belong to the server, and the lock to one database: a migration of another database may just have made the same role.
+    await connection.unsafe(statement).catch((error: unknown) => {
+      if (!roleExistsCodes.has(String((error as { code?: unknown }).code))) throw error;
+    });
+  }
 }
+
+/** duplicate_object, and unique_violation when both were at it in the same instant. */
+const roleExistsCodes = new Set(["42710", "23505"]);
 
 function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;

@@ -55,7 +55,7 @@ test("dispatchers that claim at once share what is due, each occurrence claimed 
   expect(ids).toHaveLength(200);
 });
 
-test("a schedule that cannot be evaluated is logged and stays due; the others of its batch are claimed", async () => {
+test("a schedule that cannot be evaluated is paused with the reason, so that it never clogs a claim; the others of its batch are claimed", async () => {
   const [broken] = await arrangeSchedules(database.admin, endpoint, {
     rule: { kind: "cron", cronExpression: "61 * * * *" },
     nextRunAt: now,
@@ -63,8 +63,14 @@ test("a schedule that cannot be evaluated is logged and stays due; the others of
   await arrangeSchedules(database.admin, endpoint, { rule: { ...hourly, anchorAt: now - 3_600_000 }, nextRunAt: now });
   const { log, lines } = captureLog();
   const batch = await claim({ log });
-  expect(batch).toMatchObject({ schedules: 1, runs: [{ scheduledFor: now }] });
-  expect(await dueRows()).toContainEqual({ id: broken, at: now });
+  expect(batch).toMatchObject({ schedules: 2, runs: [{ scheduledFor: now }] });
+  expect((await dueRows()).map((row) => row["id"])).not.toContain(broken);
+  const [paused] = await database.admin`select paused_at, pause_reason, revision from downbeat.schedules where id = ${broken ?? ""}`;
+  expect(paused).toMatchObject({
+    paused_at: expect.any(Date),
+    pause_reason: expect.stringMatching(/^The rule cannot be evaluated: .+/),
+    revision: 2,
+  });
   expect(lines).toMatchObject([{ level: "error", schedule: broken, tenant: endpoint.tenantId }]);
 });
 

@@ -5,6 +5,7 @@ import { ensurePartitions } from "@downbeat/store/ensure-partitions.ts";
 import { inTransaction } from "@downbeat/store/in-transaction.ts";
 import { type InsertedRun, insertClaimed } from "@downbeat/store/insert-claimed.ts";
 import { lockDue } from "@downbeat/store/lock-due.ts";
+import { pauseBroken } from "@downbeat/store/pause-broken.ts";
 import { planClaim } from "./plan-claim.ts";
 
 export interface ClaimDueOptions {
@@ -38,7 +39,13 @@ export async function claimDue({ sql, log, horizonMs, batchSize, publishTimeoutM
     for (const { schedule, error } of plan.broken) {
       log.error(
         { schedule: schedule.scheduleId, tenant: schedule.tenantId, err: error },
-        `cannot evaluate a schedule: ${describeError(error)}`,
+        `paused a schedule that cannot be evaluated: ${describeError(error)}`,
+      );
+    }
+    if (plan.broken.length > 0) {
+      await pauseBroken(
+        transaction,
+        plan.broken.map(({ schedule, error }) => ({ ...schedule, problem: describeError(error) })),
       );
     }
     await ensurePartitions(
@@ -48,7 +55,7 @@ export async function claimDue({ sql, log, horizonMs, batchSize, publishTimeoutM
     );
     const runs = await insertClaimed(transaction, { ...plan, publishTimeoutMs });
     const missed = plan.missed.reduce((sum, stretch) => sum + stretch.rangeCount, 0);
-    return { runs, missed, nowAt: first.nowAt, schedules: due.length - plan.broken.length };
+    return { runs, missed, nowAt: first.nowAt, schedules: due.length };
   });
   if (batch.runs.length > 0) await failpoint("dispatcher.claim-committed");
   return batch;

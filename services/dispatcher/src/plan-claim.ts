@@ -8,7 +8,7 @@ export interface ClaimPlan extends Omit<Claim, "publishTimeoutMs"> {
   runs: ClaimedRun[];
   missed: MissedStretch[];
   watermarks: Watermark[];
-  /** Schedules whose rule could not be evaluated. Their watermark stays, so nothing of theirs is lost. */
+  /** Schedules whose rule could not be evaluated. */
   broken: { schedule: DueSchedule; error: unknown }[];
 }
 

@@ -114,10 +114,13 @@ test("the first request that fails as a whole stops the sender; what was accepte
 test("at most so many requests are open, across batches", async () => {
   let open = 0;
   let openMax = 0;
+  const threeAreOpen = Promise.withResolvers<void>();
   const sender = await createSender(
     async (entries) => {
       open += 1;
       openMax = Math.max(openMax, open);
+      if (open === 3) threeAreOpen.resolve();
+      await threeAreOpen.promise;
       // Others that were allowed to come would have come by the time this one's rows have been read.
       await database.admin`select count(*) from downbeat.runs`;
       open -= 1;

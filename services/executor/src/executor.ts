@@ -84,6 +84,8 @@ export class Executor {
       signal: this.#draining.signal,
       onLeased: (received, run) => this.#carry(received, run),
       onSettled: (received, settlement) => this.#messages.settle(received, settlement),
+      onUnknown: (received) =>
+        void this.#reject(received, `names run ${received.runId} of tenant ${received.tenantId}, which the ledger does not have`),
     });
     this.#carryOptions = {
       ...shared,
@@ -152,15 +154,15 @@ export class Executor {
     for (const message of messages) {
       const decoded = decodeWakeUp(message.body);
       if (decoded.isReadable) this.#leaseWaiting.offer(this.#messages.open(message, decoded.refs));
-      else void this.#reject(message, decoded.reason);
+      else for (const received of this.#messages.open(message, [{ tenantId: "", runId: "" }])) void this.#reject(received, decoded.reason);
     }
   }
 
-  /** Keeps the evidence, then deletes: an unreadable message would come back for ever (rule X8). */
-  async #reject(message: QueueMessage, reason: string): Promise<void> {
+  /** Keeps the evidence, then settles: a message that cannot be read or names nothing would come back for ever (rule X8). */
+  async #reject(received: ReceivedRun, reason: string): Promise<void> {
+    const { message } = received.from;
     const { sql, clock, random, log } = this.#options;
-    const [placeholder] = this.#messages.open(message, [{ tenantId: "", runId: "" }]);
-    log.error({ message: message.messageId, reason }, "rejected an unreadable message");
+    log.error({ message: message.messageId, reason }, "rejected a message");
     const rejected = [{ messageId: message.messageId, reason, body: message.body }];
     const trying = {
       clock,
@@ -175,7 +177,7 @@ export class Executor {
       () => true,
       () => false,
     );
-    if (placeholder !== undefined) this.#messages.settle(placeholder, isKept ? { isDone: true } : { isDone: false, againInSeconds: 0 });
+    this.#messages.settle(received, isKept ? { isDone: true } : { isDone: false, againInSeconds: 0 });
   }
 
   #carry(received: ReceivedRun, run: LeasedRun): void {

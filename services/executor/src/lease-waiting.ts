@@ -27,6 +27,8 @@ export interface LeaseWaitingOptions {
   signal: AbortSignal;
   onLeased: (received: ReceivedRun, run: LeasedRun) => void;
   onSettled: (received: ReceivedRun, settlement: Settlement) => void;
+  /** The ledger has no such run of this tenant; to be settled by whoever is told. */
+  onUnknown: (received: ReceivedRun) => void;
 }
 
 /**
@@ -167,7 +169,7 @@ export class LeaseWaiting {
 
   /** Sends each run its way. A run that two messages of one batch name is leased once; the second is done with. */
   #deal(received: ReceivedRun, answer: LeaseAnswer | undefined, nowAt: number, answers: Map<string, LeaseAnswer>): void {
-    const { onLeased, onSettled } = this.#options;
+    const { onLeased, onSettled, onUnknown } = this.#options;
     answers.delete(received.runId);
     if (answer?.verdict === "leased") {
       onLeased(received, answer.run);
@@ -178,6 +180,8 @@ export class LeaseWaiting {
       const againInSeconds = Math.max(1, Math.floor((answer.dueAt - nowAt - comeBackAheadMs) / 1_000));
       // SQS hides a message for at most 12 hours; if the run is later still, the next look hides it again.
       onSettled(received, { isDone: false, againInSeconds: Math.min(againInSeconds, 11 * 3_600) });
+    } else if (answer?.verdict === "unknown") {
+      onUnknown(received);
     } else {
       onSettled(received, { isDone: true });
     }
