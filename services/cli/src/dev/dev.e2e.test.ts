@@ -1,26 +1,17 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { access, chmod, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { removePostgres } from "@downbeat/embedded/postgres.ts";
 import { afterAll, afterEach, expect, test } from "vitest";
 import { postgresFolder } from "./dev-state.ts";
 import { leftoverPostgres } from "./leftover-postgres.ts";
+import { type Started, startDownbeat } from "./start-downbeat.test-support.ts";
 
-const program = fileURLToPath(new URL("../../bin/downbeat.js", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "downbeat-dev-"));
 // mkdtemp closes the folder to everybody else; Postgres may run as another user.
 await chmod(folder, 0o755);
 const state = join(folder, "state");
-
-interface Started {
-  process: ChildProcess;
-  output(): string;
-  /** Resolves with the first line after `from` that matches, or rejects when the process ends without one. */
-  line(pattern: RegExp, from?: number): Promise<string>;
-  exit: Promise<number | null>;
-}
 
 const running: ChildProcess[] = [];
 afterEach(() => {
@@ -34,37 +25,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** `downbeat …` with ports nobody else has. */
 function downbeat(...parameters: string[]): Started {
-  const ports = { DOWNBEAT_API_PORT: "0", DOWNBEAT_POSTGRES_PORT: "0", DOWNBEAT_SQS_PORT: "0", DOWNBEAT_RECEIVER_PORT: "0" };
-  const env = { PATH: process.env["PATH"], DOWNBEAT_STATE_DIR: state, ...ports };
-  const child = spawn(process.execPath, [program, ...parameters], { env, stdio: ["ignore", "pipe", "pipe"] });
-  running.push(child);
-  let output = "";
-  const waiting = new Set<() => void>();
-  const onData = (chunk: Buffer) => {
-    output += chunk.toString();
-    for (const look of waiting) look();
-  };
-  child.stdout.on("data", onData);
-  child.stderr.on("data", onData);
-  const exit = new Promise<number | null>((resolve) => child.once("close", resolve));
-  const line = (pattern: RegExp, from = 0) =>
-    new Promise<string>((resolve, reject) => {
-      const look = () => {
-        const found = output
-          .slice(from)
-          .split("\n")
-          .find((text) => pattern.test(text));
-        if (found === undefined) return;
-        waiting.delete(look);
-        resolve(found);
-      };
-      waiting.add(look);
-      look();
-      void exit.then((code) => reject(new Error(`ended with ${code} before ${pattern}:\n${output}`)));
-    });
-  return { process: child, output: () => output, line, exit };
+  const started = startDownbeat(state, ...parameters);
+  running.push(started.process);
+  return started;
 }
 
 function isAlive(pid: number | undefined): boolean {
