@@ -37,7 +37,7 @@ function narrow(name: string, columns: string, fillfactor: number): Layout {
       drop index if exists downbeat.${narrowIndex};
       create index ${narrowIndex} on downbeat.schedule_due ${columns};
       alter table downbeat.schedule_due set (fillfactor = ${fillfactor});`,
-    claim: async (options) => (await claimDue({ ...options, batchSize, publishTimeoutMs })).schedules,
+    claim: async (options) => (await claimDue({ ...options, batchSize, publishTimeoutMs })).runs.length,
   };
 }
 

@@ -40,7 +40,7 @@ export async function claimRound(contender: Contender): Promise<Round> {
   for (;;) {
     const schedules = await layout.claim({ sql, log, horizonMs });
     claimed += schedules;
-    if (schedules < 1_000) break;
+    if (!(schedules >= 1_000) || claimed > set.due) break;
   }
   const seconds = (performance.now() - startedAt) / 1_000;
   const after = await usage(sql);

@@ -119,7 +119,7 @@ test("Postgres down at the start and again under load: nobody exits, one line a 
   const dispatcher = world.startDispatcher({ HORIZON_SECONDS: "0" });
   const executor = world.startExecutor({ LEASE_MS: "3000" });
   await Promise.all([
-    dispatcher.logged("its third failure", ({ action, failures }) => action === "prepare partitions" && failures === 3),
+    dispatcher.logged("its third failure", ({ action, failures }) => action === "dispatch" && failures === 3),
     executor.logged("its third failure", ({ action, failures }) => action === "lease runs" && failures === 3),
   ]);
   await postgres.start();
@@ -139,8 +139,8 @@ test("Postgres down at the start and again under load: nobody exits, one line a 
   // A call is repeated only where the kill cost its executor the lease.
   const calls = callsByRun(world);
   for (const { id, outcomes } of await readLedger(world.sql)) expect(calls.get(id)).toBeLessThanOrEqual(outcomes.length);
-  expect(Object.keys(outageStory(dispatcher)).sort()).toEqual(["dispatch", "prepare partitions"]);
-  expect(Object.keys(outageStory(executor, { alsoLogged: ["attempt fenced"] }))).toContain("lease runs");
+  expect(Object.keys(outageStory(dispatcher)).sort()).toEqual(["dispatch"]);
+  expect(Object.keys(outageStory(executor, { alsoLogged: ["attempt fenced", "rejected a message"] }))).toContain("lease runs");
 });
 
 test("after an outage of Postgres a notification wakes the dispatcher again, long before its next pass", async (context) => {
@@ -149,7 +149,7 @@ test("after an outage of Postgres a notification wakes the dispatcher again, lon
   await postgres.kill();
   const dispatcher = world.startDispatcher({ PASS_INTERVAL_MS: "60000", HORIZON_SECONDS: "0" });
   const executor = world.startExecutor();
-  await dispatcher.logged("its second failure", ({ action, failures }) => action === "prepare partitions" && failures === 2);
+  await dispatcher.logged("its second failure", ({ action, failures }) => action === "dispatch" && failures === 2);
   await postgres.start();
   const listening = () =>
     until("the dispatcher to listen", async () => {

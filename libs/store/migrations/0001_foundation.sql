@@ -255,10 +255,12 @@ begin
       foreach parent in array array['runs', 'attempts', 'run_events'] loop
         part := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
         if to_regclass('downbeat.' || part) is null then
-          execute format('create table downbeat.%I partition of downbeat.%I for values from (%L) to (%L)', part, parent,
-            downbeat.first_run_id(day::timestamp at time zone 'UTC'), downbeat.first_run_id((day + 1)::timestamp at time zone 'UTC'));
+          -- Made apart and then attached: "create table ... partition of" would lock the parent against everybody, and behind one long reader stop the whole system.
+          execute format('create table downbeat.%I (like downbeat.%I including defaults including constraints including storage)', part, parent);
           execute format('alter table downbeat.%I enable row level security', part);
           execute format('alter table downbeat.%I force row level security', part);
+          execute format('alter table downbeat.%I attach partition downbeat.%I for values from (%L) to (%L)', parent, part,
+            downbeat.first_run_id(day::timestamp at time zone 'UTC'), downbeat.first_run_id((day + 1)::timestamp at time zone 'UTC'));
         end if;
       end loop;
       -- The id already is a function of these three; the key says so in the schema's own words, and serves "runs of a schedule". It is made on the partition

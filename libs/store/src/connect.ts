@@ -1,4 +1,5 @@
 import postgres from "postgres";
+import { arrayParameters } from "./array-parameters.ts";
 
 /** A pool of connections. Hot-path statements are written against it by hand; the API wraps it with kysely (decision 0001). */
 export type Sql = postgres.Sql<{}>;
@@ -28,9 +29,12 @@ const keyedPlans = { enable_hashjoin: "off", enable_mergejoin: "off", enable_seq
 
 export function connect(options: ConnectOptions): Sql {
   const { url, role, connectionsMax, applicationName } = options;
+  const isWorker = role === "downbeat_dispatcher" || role === "downbeat_executor";
   return postgres(url, {
     max: connectionsMax,
     connect_timeout: 5,
+    // Not where connections are reserved (migrations, kysely): without that query postgres.js never hands a fresh reserved connection over.
+    ...(isWorker ? { fetch_types: false, types: arrayParameters } : {}),
     // The pool's own reconnect wait. The callers back off themselves, so it only has to keep a dead server from being dialled in a tight loop.
     backoff: () => 0.2,
     // Schema notices ("already exists, skipping") say nothing to anybody.
@@ -38,7 +42,7 @@ export function connect(options: ConnectOptions): Sql {
     connection: {
       application_name: applicationName,
       ...(role === undefined ? {} : { role }),
-      ...(role === "downbeat_dispatcher" || role === "downbeat_executor" ? keyedPlans : {}),
+      ...(isWorker ? keyedPlans : {}),
       // A statement that outlives every lease helps nobody; a transaction left open would hold locks against the other dispatchers.
       statement_timeout: 60_000,
       idle_in_transaction_session_timeout: 60_000,

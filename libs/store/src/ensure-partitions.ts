@@ -6,8 +6,7 @@ const dayMs = 86_400_000;
 const readyDays = 7;
 
 /**
- * Makes the partitions of the coming days where they are missing. A new partition locks the parent for a moment (access exclusive, milliseconds), which is why it
- * happens days before anything is written there.
+ * Makes the partitions of the coming days where they are missing, days before anything is written there. Attaching one waits for nobody who reads or writes.
  */
 export async function readyPartitions(sql: Sql): Promise<void> {
   await sql`select downbeat.ensure_run_partitions(now() - interval '1 day', now() + ${readyDays}::int * interval '1 day')`;

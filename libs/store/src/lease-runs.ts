@@ -6,6 +6,8 @@ export interface LeasedRun extends RunKey {
   leaseToken: string;
   /** 1-based. */
   attempt: number;
+  /** Earlier attempts that ended `limited`. */
+  limitedBefore: number;
   scheduleId: string;
   scheduledFor: number;
   /** The call starts at this instant, not before. */
@@ -78,12 +80,15 @@ export async function leaseRuns(sql: Sql, { keys, executor, leaseMs, holdMsMax }
       join downbeat.endpoints endpoint on endpoint.tenant_id = rule.tenant_id and endpoint.id = rule.endpoint_id
     ), leased as (
       update downbeat.runs run
-      set state = 'running', attempt = run.attempt + 1, lease_token = gen_random_uuid(), executor = ${executor},
+      set state = 'running', attempt = run.attempt + 1, redrives = 0, lease_token = gen_random_uuid(), executor = ${executor},
         started_at = greatest(now(), run.due_at),
         sweep_at = greatest(now(), run.due_at) + ${leaseMs}::float8 * interval '1 millisecond'
       from judged
       where run.tenant_id = judged.tenant_id and run.id = judged.id and judged.verdict = 'leased'
-      returning judged.*, run.lease_token, run.sweep_at as leased_until
+      returning judged.*, run.lease_token, run.sweep_at as leased_until,
+        case when judged.attempt = 0 then 0 else (
+          select count(*)::int from downbeat.attempts earlier
+          where earlier.tenant_id = judged.tenant_id and earlier.run_id = judged.id and earlier.outcome = 'limited') end as limited_before
     ), canceled as (
       update downbeat.runs run
       set state = 'canceled', reason = 'schedule_changed', finished_at = now(), sweep_at = null
@@ -94,13 +99,13 @@ export async function leaseRuns(sql: Sql, { keys, executor, leaseMs, holdMsMax }
       insert into downbeat.run_events (tenant_id, run_id, actor, event, reason)
       select tenant_id, id, ${executor}, 'canceled', 'schedule_changed' from canceled
     )
-    select tenant_id as "tenantId", id as "runId", verdict, lease_token as "leaseToken", attempt + 1 as attempt, schedule_id as "scheduleId",
+    select tenant_id as "tenantId", id as "runId", verdict, lease_token as "leaseToken", attempt + 1 as attempt, limited_before as "limitedBefore", schedule_id as "scheduleId",
       (extract(epoch from scheduled_for) * 1000)::float8 as "scheduledFor", (extract(epoch from due_at) * 1000)::float8 as "dueAt",
       (extract(epoch from leased_until) * 1000)::float8 as "leasedUntil", endpoint_id as "endpointId", endpoint_revision as "endpointRevision",
       target, input, (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowAt"
     from leased
     union all
-    select tenant_id, id, verdict, null, attempt + 1, schedule_id, null, (extract(epoch from due_at) * 1000)::float8, null, endpoint_id,
+    select tenant_id, id, verdict, null, attempt + 1, 0, schedule_id, null, (extract(epoch from due_at) * 1000)::float8, null, endpoint_id,
       endpoint_revision, null, null, (extract(epoch from clock_timestamp()) * 1000)::float8
     from judged where verdict <> 'leased'`;
   const found = new Set(rows.map((row) => row.runId));

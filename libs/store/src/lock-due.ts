@@ -34,7 +34,7 @@ interface LockedRows {
   nextRunAts: string;
 }
 
-/** Due rows looked at for each row claimed: how far a tenant with a burst may be overtaken within one batch. Twice as many cost a tenth of the claim's CPU. */
+/** Due rows looked at for each row claimed: how far a tenant with a burst may be overtaken within one batch. Measured: 8 in place of 4 costs a claim 5 % more of Postgres's CPU. */
 const fairnessWindow = 8;
 
 /**
@@ -52,11 +52,12 @@ export async function lockDue(sql: TransactionSql, options: LockDueOptions): Pro
 /**
  * The lock, not yet sent: awaiting it sends it, and it can be embedded in an `explain`.
  *
- * Index: `schedule_due_next_run_at`, read from its low end for at most 8 × `schedulesMax` entries; idle schedules are never touched (decision 0002). Each row is then visited at its
- * place in the table (`ctid`, which cannot change within a statement's snapshot) and locked one at a time, until the limit: the lateral join leaves the planner no other way, such as
- * reading all that is due for each batch. A row that another dispatcher or an edit has moved meanwhile is left out; comparing with `is not distinct from` keeps the
- * comparison from being looked up in the due index, where thousands share one instant.
- * Locks: the narrow `schedule_due` rows only. SKIP LOCKED lets several dispatchers work at once.
+ * Index: `schedule_due_next_run_at`, read from its low end for at most 8 × `schedulesMax` entries; idle schedules are never touched (decision 0002).
+ * Locks: the narrow `schedule_due` rows only, one at a time in turn until the limit. SKIP LOCKED lets several dispatchers work at once; a row that another dispatcher or an edit has
+ * written since the statement began is left out and found by the next batch.
+ *
+ * Each row is visited at its place in the table (`ctid`), which holds for a statement's snapshot. The lateral join leaves the planner no choice: as a plain join it hashed
+ * everything due for each batch. `is not distinct from` keeps the comparison from being looked up in the due index, where thousands share one instant.
  */
 export function lockDueRows(sql: TransactionSql, { horizonMs, schedulesMax, tenantId }: LockDueOptions) {
   return sql<LockedRows[]>`
@@ -102,7 +103,7 @@ function readRules(sql: TransactionSql, { tenantIds, scheduleIds, nextRunAts }: 
       (extract(epoch from rule.starts_at) * 1000)::float8 as "startsAt",
       (extract(epoch from rule.ends_at) * 1000)::float8 as "endsAt",
       (extract(epoch from now()) * 1000)::float8 as "nowAt"
-    from unnest(${tenantIds}::uuid[], ${scheduleIds}::uuid[], ${nextRunAts}::timestamptz[]) as locked (tenant_id, schedule_id, next_run_at)
+    from unnest(${tenantIds}::text::uuid[], ${scheduleIds}::text::uuid[], ${nextRunAts}::text::timestamptz[]) as locked (tenant_id, schedule_id, next_run_at)
     cross join lateral (
       select * from downbeat.schedules where schedules.tenant_id = locked.tenant_id and schedules.id = locked.schedule_id limit 1
     ) as rule`;

@@ -33,7 +33,14 @@ beforeEach(async () => {
   schedule = await arrangeSchedule(admin);
 });
 
-const limits: TakeOverdueOptions = { runsMax: 100, publishTimeoutMs: 10_000, redrivesMax: 5, attemptsMax: 9 };
+const limits: TakeOverdueOptions = {
+  runsMax: 100,
+  publishTimeoutMs: 10_000,
+  redrivesMax: 5,
+  attemptsMax: 9,
+  areLeasesJudged: true,
+  leaseGraceMs: 0,
+};
 const take = (sql: TransactionSql, options: Partial<TakeOverdueOptions> = {}): Promise<OverdueRun[]> =>
   takeOverdue(sql, { ...limits, ...options });
 const sweep = (options?: Partial<TakeOverdueOptions>) => dispatcher.begin((sql) => take(sql, options));
@@ -116,6 +123,19 @@ test("a run that was sent often enough without any executor taking it up is give
     lastState: "failed",
     lastError: "lost_in_queue",
   });
+});
+
+test("after an outage, leases that ran out in it are left to their executors; everything else is swept", async () => {
+  const leased = await arrangeLeased(admin, schedule, { sweepInMs: -1 });
+  const unsent = await arrangeRun(admin, schedule, { state: "pending", sweepInMs: -1 });
+  const weekMs = 7 * 86_400_000;
+  for (const grace of [{ areLeasesJudged: false }, { leaseGraceMs: weekMs }]) {
+    await admin`update downbeat.runs set sweep_at = now() where id = ${unsent.runId}`;
+    await atOneInstant(dispatcher, async (sql) => {
+      expect((await take(sql, grace)).map(({ runId }) => runId)).toEqual([unsent.runId]);
+    });
+  }
+  expect(await readRun(admin, leased)).toMatchObject({ state: "running" });
 });
 
 test("a run whose executor is gone is tried again at once, under the same id; the lost attempt stays on record, its outcome unknown", async () => {

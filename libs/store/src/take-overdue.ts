@@ -22,6 +22,12 @@ export interface TakeOverdueOptions {
   /** Sent this often without any executor taking it up, a run is given up. */
   redrivesMax: number;
   attemptsMax: number;
+  /**
+   * False leaves runs under an expired lease alone: after an outage their executors come first, for they may be about to record what they did meanwhile.
+   */
+  areLeasesJudged: boolean;
+  /** For the same reason no lease counts as lost until Postgres itself has been up for this long. */
+  leaseGraceMs: number;
   /** Only this tenant's runs (`dispatch --dry-run --tenant`). */
   tenantId?: string | undefined;
 }
@@ -39,14 +45,16 @@ export interface TakeOverdueOptions {
  * the executors' writes do not wait for each other. The decision and the write are one statement, so nothing can change in between (rule D10).
  */
 export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): Promise<OverdueRun[]> {
-  const { runsMax, publishTimeoutMs, redrivesMax, attemptsMax, tenantId } = options;
+  const { runsMax, publishTimeoutMs, redrivesMax, attemptsMax, areLeasesJudged, leaseGraceMs, tenantId } = options;
   return sql<OverdueRun[]>`
     with overdue as materialized (
       select tenant_id, id, schedule_id, state, attempt, redrives, due_at, started_at, executor,
         case state when 'pending' then 'unsent' when 'retrying' then 'retry_due' when 'queued' then 'lost_in_queue' else 'lease_lost' end as found,
         (state = 'queued' and redrives >= ${redrivesMax}) or (state = 'running' and attempt >= ${attemptsMax}) as is_given_up
       from downbeat.runs
-      where sweep_at <= now() ${tenantId === undefined ? sql`` : sql`and tenant_id = ${tenantId}`}
+      where sweep_at <= now()
+        and (state <> 'running' or (${areLeasesJudged} and now() - pg_postmaster_start_time() > ${leaseGraceMs}::float8 * interval '1 millisecond'))
+        ${tenantId === undefined ? sql`` : sql`and tenant_id = ${tenantId}`}
       order by sweep_at
       limit ${runsMax}
       for update skip locked

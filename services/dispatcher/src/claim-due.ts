@@ -21,8 +21,8 @@ export interface ClaimedBatch {
   missed: number;
   /** The database's clock at the claim, in ms since 1970. */
   nowAt: number;
-  /** Schedules looked at; fewer than the batch size means that nothing more is due. */
-  schedules: number;
+  /** True when more may be due. */
+  hasMore: boolean;
 }
 
 /**
@@ -33,19 +33,22 @@ export async function claimDue({ sql, log, horizonMs, batchSize, publishTimeoutM
   const batch = await inTransaction(sql, async (transaction): Promise<ClaimedBatch> => {
     const due = await lockDue(transaction, { horizonMs, schedulesMax: batchSize });
     const [first] = due;
-    if (first === undefined) return { runs: [], missed: 0, nowAt: 0, schedules: 0 };
+    if (first === undefined) return { runs: [], missed: 0, nowAt: 0, hasMore: false };
     await failpoint("dispatcher.claim-locked");
     const plan = planClaim(due, horizonMs);
-    for (const { schedule, error } of plan.broken) {
+    for (const { schedule, problem } of plan.broken) {
+      log.error({ schedule: schedule.scheduleId, tenant: schedule.tenantId }, `paused a schedule that cannot be evaluated: its ${problem}`);
+    }
+    for (const { schedule, error } of plan.failed) {
       log.error(
         { schedule: schedule.scheduleId, tenant: schedule.tenantId, err: error },
-        `paused a schedule that cannot be evaluated: ${describeError(error)}`,
+        `cannot plan a schedule: ${describeError(error)}`,
       );
     }
     if (plan.broken.length > 0) {
       await pauseBroken(
         transaction,
-        plan.broken.map(({ schedule, error }) => ({ ...schedule, problem: describeError(error) })),
+        plan.broken.map(({ schedule, problem }) => ({ tenantId: schedule.tenantId, scheduleId: schedule.scheduleId, problem })),
       );
     }
     await ensurePartitions(
@@ -55,7 +58,9 @@ export async function claimDue({ sql, log, horizonMs, batchSize, publishTimeoutM
     );
     const runs = await insertClaimed(transaction, { ...plan, publishTimeoutMs });
     const missed = plan.missed.reduce((sum, stretch) => sum + stretch.rangeCount, 0);
-    return { runs, missed, nowAt: first.nowAt, schedules: due.length };
+    // Those that failed stay due; counting them as progress would lock them again and again.
+    const hasMore = plan.isCut || due.length - plan.failed.length >= batchSize;
+    return { runs, missed, nowAt: first.nowAt, hasMore };
   });
   if (batch.runs.length > 0) await failpoint("dispatcher.claim-committed");
   return batch;

@@ -41,6 +41,11 @@ export const dispatcherConfig = z.object({
     .describe(
       "A queued run that no executor took up this long after it was due is sent again, in seconds; each further time waits twice as long. Default 600: a backlog must not feed itself.",
     ),
+  LEASE_GRACE_SECONDS: integer(0, 600)
+    .default(20)
+    .describe(
+      "After Postgres was away, leases that ran out meanwhile are left alone this long, in seconds. Default 20, more than the longest wait between two tries: executors come first, to record what they did in the outage.",
+    ),
   ...commonConfig.shape,
 });
 

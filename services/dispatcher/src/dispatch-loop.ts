@@ -10,6 +10,9 @@ export interface DispatchLoopOptions extends PassOptions {
   wake: WakeSignal;
 }
 
+/** Every process looks after the coming days' partitions this often, and at its start. */
+const partitionsEveryMs = 3_600_000;
+
 /** Notifications come in bursts when schedules are created in bulk; a pass for each would be work for nothing. */
 const passGapMs = 100;
 
@@ -32,10 +35,23 @@ export async function dispatchLoop(options: DispatchLoopOptions): Promise<void> 
   const signal = AbortSignal.any([stop, minute.signal]);
   const trying = { clock, random, log, signal };
   const outage = new Outage();
+  let partitionsAtMs = Number.NEGATIVE_INFINITY;
+  let failedAtMs = Number.NEGATIVE_INFINITY;
+  const pass = async () => {
+    try {
+      if (clock.monotonic() - partitionsAtMs >= partitionsEveryMs) {
+        await readyPartitions(sql);
+        partitionsAtMs = clock.monotonic();
+      }
+      return await runPass({ ...options, signal, areLeasesJudged: clock.monotonic() - failedAtMs >= config.LEASE_GRACE_SECONDS * 1_000 });
+    } catch (error) {
+      if (!(error instanceof SendError)) failedAtMs = clock.monotonic();
+      throw error;
+    }
+  };
   try {
-    await keepTrying(() => readyPartitions(sql), { ...trying, action: "prepare partitions" });
     while (!signal.aborted) {
-      await keepTrying(() => runPass({ ...options, signal }), { ...trying, action: "dispatch", outage, isProof });
+      await keepTrying(pass, { ...trying, action: "dispatch", outage, isProof });
       const elapsedMs = clock.monotonic() - startMs;
       const untilNextMs = config.PASS_INTERVAL_MS - (elapsedMs % config.PASS_INTERVAL_MS);
       await clock.sleep(Math.min(passGapMs, untilNextMs), signal);

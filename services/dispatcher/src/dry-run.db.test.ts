@@ -42,8 +42,14 @@ const everything = () => database.admin`
 test("a dry run tells what a pass would claim, miss, sweep and stumble over, by names", async () => {
   const answer = await look();
   expect(answer).toMatchObject({ isCut: false, overdue: [{ tenant: "globex", runId: overdue, found: "unsent", isSendable: true }] });
-  expect(answer.runs.map(({ tenant, runId: id, scheduledFor }) => [tenant, id, scheduledFor - now])).toEqual([
+  expect(
+    answer.runs
+      .map(({ tenant, runId: id, scheduledFor }) => [tenant, id, scheduledFor - now])
+      .sort((a, b) => Number(a[2]) - Number(b[2]) || String(a[0]).localeCompare(String(b[0]))),
+  ).toEqual([
     ["acme", runId(due[0] ?? "", now), 0],
+    // The broken schedule's occurrence that was known to be due.
+    ["globex", expect.any(String), 0],
     ["globex", expect.any(String), 30_000],
   ]);
   expect(answer.missed).toMatchObject([{ tenant: "acme", from: now - 10 * 3_600_000, to: now - 3_600_000, count: 10 }]);

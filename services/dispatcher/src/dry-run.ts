@@ -1,3 +1,4 @@
+import { describeError } from "@downbeat/runtime/log.ts";
 import type { Sql, TransactionSql } from "@downbeat/store/connect.ts";
 import { lockDue } from "@downbeat/store/lock-due.ts";
 import { takeOverdue } from "@downbeat/store/take-overdue.ts";
@@ -61,7 +62,14 @@ async function look(sql: TransactionSql, config: DryRunOptions["config"], tenant
   const horizonMs = config.HORIZON_SECONDS * 1_000;
   const due = await lockDue(sql, { horizonMs, schedulesMax, tenantId });
   const plan = planClaim(due, horizonMs);
-  const overdue = await takeOverdue(sql, { ...sweepLimits, runsMax: schedulesMax, publishTimeoutMs: config.PUBLISH_TIMEOUT_MS, tenantId });
+  const overdue = await takeOverdue(sql, {
+    ...sweepLimits,
+    runsMax: schedulesMax,
+    publishTimeoutMs: config.PUBLISH_TIMEOUT_MS,
+    areLeasesJudged: true,
+    leaseGraceMs: 0,
+    tenantId,
+  });
   const names = await sql<{ id: string; name: string }[]>`
     select id, name from downbeat.schedules
     where (tenant_id, id) in (select * from unnest(${due.map((row) => row.tenantId)}::uuid[], ${due.map((row) => row.scheduleId)}::uuid[]))`;
@@ -83,10 +91,10 @@ async function look(sql: TransactionSql, config: DryRunOptions["config"], tenant
       found: run.found,
       isSendable: run.isSendable,
     })),
-    broken: plan.broken.map(({ schedule, error }) => ({
-      ...named(schedule),
-      error: error instanceof Error ? error.message : String(error),
-    })),
-    isCut: due.length === schedulesMax,
+    broken: [
+      ...plan.broken.map(({ schedule, problem }) => ({ ...named(schedule), error: `its ${problem}` })),
+      ...plan.failed.map(({ schedule, error }) => ({ ...named(schedule), error: describeError(error) })),
+    ],
+    isCut: plan.isCut || due.length === schedulesMax,
   };
 }

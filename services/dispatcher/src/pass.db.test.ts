@@ -36,6 +36,7 @@ beforeEach(async () => {
 /** One pass. A queue that is away is one whose name nobody knows. */
 async function pass(settings: Record<string, string> = {}, isQueueAway = false) {
   const config = readConfig(dispatcherConfig, {
+    LEASE_GRACE_SECONDS: "0",
     DATABASE_URL: database.url,
     SQS_QUEUE_URL: isQueueAway ? `${sqs.endpoint}/000000000000/no-such-queue` : queueUrl,
     ...settings,

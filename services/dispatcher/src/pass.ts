@@ -17,6 +17,8 @@ export interface PassOptions {
   /** Names this process in the ledger. */
   dispatcher: string;
   signal: AbortSignal;
+  /** False leaves expired leases to a later pass. Default true. */
+  areLeasesJudged?: boolean;
 }
 
 export interface PassCounts {
@@ -72,21 +74,33 @@ export async function runPass(options: PassOptions): Promise<PassCounts> {
 
 type Counts = Omit<PassCounts, "sent" | "sendFailed">;
 
-async function sweepAll({ sql, config, signal }: PassOptions, sender: Sender, counts: Counts): Promise<void> {
+async function sweepAll(
+  { sql, clock, config, signal, areLeasesJudged = true }: PassOptions,
+  sender: Sender,
+  counts: Counts,
+): Promise<void> {
   for (;;) {
-    const overdue = await sweepOverdue({ sql, batchSize: config.CLAIM_BATCH, publishTimeoutMs: config.PUBLISH_TIMEOUT_MS });
+    const askedAtMs = clock.monotonic();
+    const overdue = await sweepOverdue({
+      sql,
+      batchSize: config.CLAIM_BATCH,
+      publishTimeoutMs: config.PUBLISH_TIMEOUT_MS,
+      areLeasesJudged,
+      leaseGraceMs: config.LEASE_GRACE_SECONDS * 1_000,
+    });
     counts.swept += overdue.length;
     sender.send(
       overdue.filter((run) => run.isSendable),
-      overdue[0]?.nowAt ?? 0,
+      { nowAt: overdue[0]?.nowAt ?? 0, askedAtMs },
     );
     // While the queue is away there is no use in taking up more; claiming goes on, so that what is due is in the ledger.
     if (overdue.length < config.CLAIM_BATCH || signal.aborted || sender.hasFailed) return;
   }
 }
 
-async function claimAll({ sql, log, config, signal }: PassOptions, sender: Sender, counts: Counts): Promise<void> {
+async function claimAll({ sql, clock, log, config, signal }: PassOptions, sender: Sender, counts: Counts): Promise<void> {
   for (;;) {
+    const askedAtMs = clock.monotonic();
     const batch = await claimDue({
       sql,
       log,
@@ -98,10 +112,8 @@ async function claimAll({ sql, log, config, signal }: PassOptions, sender: Sende
     counts.missed += batch.missed;
     sender.send(
       batch.runs.map(({ tenantId, runId, scheduledFor }) => ({ tenantId, runId, dueAt: scheduledFor, attempt: 0 })),
-      batch.nowAt,
+      { nowAt: batch.nowAt, askedAtMs },
     );
-    // A full batch means that more may be due. Schedules that were evaluated only in part are due again at once, which the same test covers as long as the batch was full;
-    // otherwise they wait for the next pass, a few seconds.
-    if (batch.schedules < config.CLAIM_BATCH || signal.aborted) return;
+    if (!batch.hasMore || signal.aborted) return;
   }
 }

@@ -40,6 +40,8 @@ test("occurrences up to the horizon become runs with their deterministic ids and
     missed: [],
     watermarks: [{ tenantId: "tenant", scheduleId: "schedule", nextRunAt: noon + 2 * minuteMs }],
     broken: [],
+    failed: [],
+    isCut: false,
   });
 });
 
@@ -83,18 +85,39 @@ test("a long downtime is planned in bounded steps, whose watermark shows how far
 });
 
 test.for([
+  ["cron that cannot be read", { cronExpression: "61 * * * *" }, /^cron_expression /],
+  ["unknown zone", { timezone: "Mars/Olympus" }, /^timezone /],
+] as [string, Partial<DueSchedule>, RegExp][])(
+  "a rule that cannot be evaluated any more still runs the occurrence that was known to be due, and stops nobody else: %s",
+  ([, fields, problem]) => {
+    const plan = planClaim([due({ scheduleId: "broken", ...fields }), due()], horizonMs);
+    expect(plan.broken).toMatchObject([{ schedule: { scheduleId: "broken" }, problem: expect.stringMatching(problem) }]);
+    expect(plan.watermarks.map(({ scheduleId }) => scheduleId)).toEqual(["schedule"]);
+    expect(plan.runs.map(({ scheduleId }) => scheduleId)).toEqual(["broken", "schedule", "schedule"]);
+  },
+);
+
+test.for([
   ["cron without an expression", { cronExpression: null }],
-  ["cron that cannot be read", { cronExpression: "61 * * * *" }],
-  ["unknown zone", { timezone: "Mars/Olympus" }],
   ["interval without its length", { kind: "interval", anchorAt: noon }],
   ["interval without its anchor", { kind: "interval", intervalSeconds: 60 }],
   ["once without its instant", { kind: "once" }],
 ] as [string, Partial<DueSchedule>][])(
-  "a rule that cannot be evaluated keeps its watermark, so nothing of it is lost, and stops nobody else: %s",
+  "a schedule that cannot be planned for a reason of ours keeps its watermark, so nothing of it is lost, and stops nobody else: %s",
   ([, fields]) => {
-    const plan = planClaim([due({ scheduleId: "broken", ...fields }), due()], horizonMs);
-    expect(plan.broken.map(({ schedule, error }) => [schedule.scheduleId, error instanceof Error])).toEqual([["broken", true]]);
+    const plan = planClaim([due({ scheduleId: "ours", ...fields }), due()], horizonMs);
+    expect(plan.failed.map(({ schedule, error }) => [schedule.scheduleId, error instanceof Error])).toEqual([["ours", true]]);
     expect(plan.watermarks.map(({ scheduleId }) => scheduleId)).toEqual(["schedule"]);
     expect(plan.runs.map(({ scheduleId }) => scheduleId)).toEqual(["schedule", "schedule"]);
   },
 );
+
+test("a long downtime of many schedules is planned in several claims, none of which holds its locks for long; nothing is skipped", () => {
+  const daysAgo = noon - 20 * 86_400_000;
+  const schedules = Array.from({ length: 8 }, (_, index) => due({ scheduleId: `schedule-${index}`, nextRunAt: daysAgo }));
+  const plan = planClaim(schedules, horizonMs);
+  expect(plan.isCut).toBe(true);
+  const evaluated = plan.runs.length + plan.missed.reduce((sum, stretch) => sum + stretch.rangeCount, 0);
+  expect(evaluated).toBe(50_000);
+  expect(plan.watermarks.map(({ scheduleId }) => scheduleId)).toEqual(schedules.slice(0, 5).map(({ scheduleId }) => scheduleId));
+});

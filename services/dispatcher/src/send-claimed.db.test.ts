@@ -58,6 +58,8 @@ const countStates = async (runs: readonly RunKey[]) => {
   const states = await Promise.all(runs.map(stateOf));
   return { queued: states.filter((state) => state === "queued").length, pending: states.filter((state) => state === "pending").length };
 };
+/** Read at `now`, at the start of a manual clock; where a delay does not matter, so long ago that none is left. */
+const read = { nowAt: now, askedAtMs: 0 };
 const sentIds = () =>
   (server?.requests ?? []).flat().flatMap(({ MessageBody }) => {
     const decoded = decodeWakeUp(MessageBody);
@@ -67,7 +69,7 @@ const sentIds = () =>
 test("what the queue accepted is marked queued, each run sent once", async () => {
   const runs = await arrangePending(25);
   const sender = await createSender(acceptAll, { runsPerMessage: 20, sendsInFlight: 4 });
-  sender.send(runs, now);
+  sender.send(runs, read);
   await sender.settled();
   expect(await countStates(runs)).toEqual({ queued: 25, pending: 0 });
   expect(sentIds().sort()).toEqual(runs.map(({ runId }) => runId).sort());
@@ -80,7 +82,7 @@ test("entries of a batch that the queue did not take stay pending, and fail noth
     Successful: entries.slice(0, 4).map(accept),
     Failed: entries.slice(4, 7).map(({ Id }) => ({ Id, Code: "InternalError", SenderFault: false })),
   }));
-  sender.send(runs, now);
+  sender.send(runs, read);
   await sender.settled();
   expect(await countStates(runs)).toEqual({ queued: 4, pending: 6 });
   expect(sender.counts).toEqual({ sent: 4, failed: 6 });
@@ -92,7 +94,7 @@ test("entries that the queue calls malformed stay pending and fail the pass: a p
     Successful: entries.slice(1).map(accept),
     Failed: [{ Id: "0", Code: "InvalidMessageContents", SenderFault: true }],
   }));
-  sender.send(runs, now);
+  sender.send(runs, read);
   await expect(sender.settled()).rejects.toThrow("the queue refused 1 messages as malformed");
   expect(await countStates(runs)).toEqual({ queued: 1, pending: 1 });
 });
@@ -100,13 +102,13 @@ test("entries that the queue calls malformed stay pending and fail the pass: a p
 test("the first request that fails as a whole stops the sender; what was accepted before it is marked, the rest stays pending", async () => {
   const runs = await arrangePending(40);
   const sender = await createSender((entries, request) => (request === 1 ? acceptAll(entries) : 503));
-  sender.send(runs, now);
+  sender.send(runs, read);
   await expect(sender.settled()).rejects.toThrow(SendError);
   // The second request and its one quick repetition; the third and fourth were never made.
   expect(server?.requests).toHaveLength(3);
   expect(await countStates(runs)).toEqual({ queued: 10, pending: 30 });
   expect(sender.counts).toEqual({ sent: 10, failed: 30 });
-  sender.send(runs, now);
+  sender.send(runs, read);
   await expect(sender.settled()).rejects.toThrow(SendError);
   expect(server?.requests).toHaveLength(3);
 });
@@ -128,7 +130,7 @@ test("at most so many requests are open, across batches", async () => {
     },
     { sendsInFlight: 3 },
   );
-  for (let batch = 0; batch < 4; batch += 1) sender.send(await arrangePending(30), now);
+  for (let batch = 0; batch < 4; batch += 1) sender.send(await arrangePending(30), read);
   await sender.settled();
   expect(sender.counts.sent).toBe(120);
   expect(openMax).toBe(3);
@@ -139,7 +141,7 @@ test("each run's message becomes visible shortly before the run is due, counted 
   const clock = new ManualClock(now);
   const sender = await createSender(acceptAll, { clock });
   const [past, soon, late] = runs as [SendableRun, SendableRun, SendableRun];
-  sender.send([past, { ...soon, dueAt: now + 30_000 }, { ...late, dueAt: now + 4 * 3_600_000 }], now);
+  sender.send([past, { ...soon, dueAt: now + 30_000 }, { ...late, dueAt: now + 4 * 3_600_000 }], read);
   await sender.settled();
   expect(
     (server?.requests ?? [])
@@ -149,11 +151,29 @@ test("each run's message becomes visible shortly before the run is due, counted 
   ).toEqual([0, 29, 900]);
 });
 
+test("what a run waited for its turn is taken off its delay: a slow queue makes no run late", async () => {
+  const runs = await arrangePending(2);
+  const clock = new ManualClock(now);
+  const sender = await createSender(
+    (entries) => {
+      // The first request takes twenty seconds; the second waits for it.
+      clock.advance(20_000);
+      return acceptAll(entries);
+    },
+    { clock, sendsInFlight: 1 },
+  );
+  const [first, second] = runs as [SendableRun, SendableRun];
+  sender.send([{ ...first, dueAt: now + 60_000 }], read);
+  sender.send([{ ...second, dueAt: now + 60_000 }], read);
+  await sender.settled();
+  expect((server?.requests ?? []).flat().map(({ DelaySeconds }) => DelaySeconds)).toEqual([59, 39]);
+});
+
 test("a mark that fails is told when the sender is asked, and not as a rejection that ends the process", async () => {
   const gone = database.connectAs("downbeat_dispatcher", 1);
   await gone.end();
   const sender = await createSender(acceptAll, { sql: gone as Sql });
-  sender.send(await arrangePending(1), now);
+  sender.send(await arrangePending(1), read);
   // Until Node would have reported a rejection nobody looks at.
   while (sender.counts.sent === 0) await database.admin`select 1`;
   await database.admin`select 1`;
@@ -162,7 +182,7 @@ test("a mark that fails is told when the sender is asked, and not as a rejection
 
 test("nothing to send is nothing to wait for", async () => {
   const sender = await createSender(acceptAll);
-  sender.send([], now);
+  sender.send([], read);
   await sender.settled();
   expect(server?.requests).toEqual([]);
 });

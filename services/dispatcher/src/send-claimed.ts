@@ -29,6 +29,12 @@ export class SendError extends Error {
   override readonly name = "SendError";
 }
 
+/** When runs were read: the database's clock of their transaction (ms since 1970), and this process's just before it. */
+export interface ReadAt {
+  nowAt: number;
+  askedAtMs: number;
+}
+
 /** Messages become visible this long (up to a second more) before their runs are due: time for an executor to receive, lease and hold them. */
 const visibleAheadMs = 1_000;
 /** The longest delay SQS knows. */
@@ -57,10 +63,9 @@ export class Sender {
     return this.#failure !== undefined;
   }
 
-  /** `nowAt` is the database's clock when the runs were read. */
-  send(runs: readonly SendableRun[], nowAt: number): void {
+  send(runs: readonly SendableRun[], read: ReadAt): void {
     if (runs.length === 0) return;
-    const batch = this.#sendBatch(runs, nowAt, this.#options.clock.monotonic());
+    const batch = this.#sendBatch(runs, read);
     // `settled` tells what went wrong; until it is asked a failed mark must not count as a rejection nobody looks at, which ends the process.
     batch.catch(() => {});
     this.#batches.push(batch);
@@ -74,17 +79,16 @@ export class Sender {
     if (rejected !== undefined) throw rejected.reason;
   }
 
-  async #sendBatch(runs: readonly SendableRun[], nowAt: number, readAtMonotonic: number): Promise<void> {
-    const { sql, clock, runsPerMessage, lostAfterMs } = this.#options;
-    const sinceReadMs = clock.monotonic() - readAtMonotonic;
+  async #sendBatch(runs: readonly SendableRun[], { nowAt, askedAtMs }: ReadAt): Promise<void> {
+    const { sql, runsPerMessage, lostAfterMs } = this.#options;
     const wakeUps = packWakeUps(
-      runs.map((run) => ({ ...run, delaySeconds: delaySecondsUntil(run.dueAt, nowAt + sinceReadMs) })),
+      runs.map((run) => ({ ...run, delaySeconds: delaySecondsUntil(run.dueAt, nowAt) })),
       runsPerMessage,
     );
     const takenIds = new Set<string>();
     await Promise.all(
       chunks(wakeUps, messagesPerRequest).map(async (request) => {
-        for (const { refs } of await this.#sendRequest(request)) for (const { runId } of refs) takenIds.add(runId);
+        for (const { refs } of await this.#sendRequest(request, askedAtMs)) for (const { runId } of refs) takenIds.add(runId);
       }),
     );
     const accepted = runs.filter(({ runId }) => takenIds.has(runId));
@@ -96,12 +100,15 @@ export class Sender {
   }
 
   /** The messages that the queue accepted; none when it is away. */
-  async #sendRequest(wakeUps: readonly WakeUp[]): Promise<readonly WakeUp[]> {
-    const { queue, queueUrl } = this.#options;
+  async #sendRequest(wakeUps: readonly WakeUp[], askedAtMs: number): Promise<readonly WakeUp[]> {
+    const { queue, queueUrl, clock } = this.#options;
     await this.#slots.take();
     try {
       if (this.#failure !== undefined) return [];
-      const result = await sendWakeUps(queue, queueUrl, wakeUps);
+      // Delays count from when the runs were read. What the claim, packing and waiting for a turn took is taken off, or a slow queue would make runs late.
+      const waitedSeconds = Math.round((clock.monotonic() - askedAtMs) / 1_000);
+      const timed = wakeUps.map((wakeUp) => ({ ...wakeUp, delaySeconds: Math.max(0, wakeUp.delaySeconds - waitedSeconds) }));
+      const result = await sendWakeUps(queue, queueUrl, timed);
       await failpoint("dispatcher.message-batch-sent");
       // Refused entries are as unsent as failed ones: the ledger keeps them pending and the pass reports them, rather than giving up a tenant's run over an
       // answer of the queue that a person has to read first.

@@ -6,6 +6,9 @@ export interface SweepOptions {
   sql: Sql;
   batchSize: number;
   publishTimeoutMs: number;
+  /** False leaves runs under an expired lease alone. */
+  areLeasesJudged: boolean;
+  leaseGraceMs: number;
 }
 
 export const sweepLimits = {
@@ -19,6 +22,8 @@ export const sweepLimits = {
  * Takes up to `batchSize` runs that were silent for too long: claimed but never sent, due for a retry, lost in the queue, or under a lease that ran out. Those answered
  * `isSendable` go to the queue again.
  */
-export function sweepOverdue({ sql, batchSize, publishTimeoutMs }: SweepOptions): Promise<OverdueRun[]> {
-  return inTransaction(sql, (transaction) => takeOverdue(transaction, { runsMax: batchSize, publishTimeoutMs, ...sweepLimits }));
+export function sweepOverdue({ sql, batchSize, publishTimeoutMs, areLeasesJudged, leaseGraceMs }: SweepOptions): Promise<OverdueRun[]> {
+  return inTransaction(sql, (transaction) =>
+    takeOverdue(transaction, { runsMax: batchSize, publishTimeoutMs, areLeasesJudged, leaseGraceMs, ...sweepLimits }),
+  );
 }

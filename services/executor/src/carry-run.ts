@@ -1,4 +1,4 @@
-import { keepTrying, type Outage } from "@downbeat/runtime/back-off.ts";
+import { keepTrying, type Outage, StoppedError } from "@downbeat/runtime/back-off.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
 import { failpoint } from "@downbeat/runtime/failpoint.ts";
 import type { Log } from "@downbeat/runtime/log.ts";
@@ -46,7 +46,10 @@ export async function carryRun(run: LeasedRun, options: CarryRunOptions): Promis
   try {
     if (draining.aborted) return "uncalled";
     // A run that waited long for its slot may have little of its lease left, or none.
-    if (run.leasedUntil - databaseTime.now() < leaseMs * leaseShareNeeded && !(await renewLease(run, options))) return "fenced";
+    if (run.leasedUntil - databaseTime.now() < leaseMs * leaseShareNeeded) {
+      const renewed = await renewLease(run, options);
+      if (renewed !== "held") return renewed;
+    }
     delivered = await deliver(run, options);
   } finally {
     slots.release();
@@ -65,10 +68,19 @@ async function holdUntilDue(run: LeasedRun, { clock, databaseTime, draining }: C
   }
 }
 
-async function renewLease(run: LeasedRun, { sql, leaseMs, clock, random, log, draining, renewing }: CarryRunOptions): Promise<boolean> {
+async function renewLease(
+  run: LeasedRun,
+  { sql, leaseMs, clock, random, log, draining, renewing }: CarryRunOptions,
+): Promise<"held" | "fenced" | "uncalled"> {
   const trying = { clock, random, log, signal: draining, action: "renew leases", outage: renewing, isTransient: isTransientDatabaseError };
-  const held = await keepTrying(() => retryLostRace(() => renewLeases(sql, [run], leaseMs)), trying);
-  return held.has(run.leaseToken);
+  try {
+    const held = await keepTrying(() => retryLostRace(() => renewLeases(sql, [run], leaseMs)), trying);
+    return held.has(run.leaseToken) ? "held" : "fenced";
+  } catch (error) {
+    // Draining while Postgres is away: whatever the lease is worth, nothing was called.
+    if (error instanceof StoppedError) return "uncalled";
+    throw error;
+  }
 }
 
 /** The one wide line of an attempt. */

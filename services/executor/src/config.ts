@@ -37,7 +37,7 @@ export const executorConfig = z.object({
   HOLD_MS_MAX: integer(0, 60_000)
     .default(5_000)
     .describe(
-      "Runs due within this time are leased and held to their instant, in ms; later ones go back to the queue until then. Default 5,000: covers SQS's whole-second delays.",
+      "Runs due within this time wait in the process for their instant, in ms (leased only a quarter of a second before it); later ones go back to the queue until then. Default 5,000: covers SQS's whole-second delays.",
     ),
   RECORD_DELAY_MS: integer(0, 1_000).default(20).describe("How long an outcome waits for others to be written with it, in ms. Default 20."),
   DRAIN_SECONDS: integer(1, 3_600)

@@ -60,7 +60,14 @@ export async function deliver(run: LeasedRun, options: DeliverOptions): Promise<
     outcome.kind === "success"
       ? ({ state: "succeeded" } as const)
       : toNext(
-          nextDelay({ attempt: run.attempt, outcome, random, nowMs: databaseTime.now(), endsAtMs: run.scheduledFor + retriedForMsMax }),
+          nextDelay({
+            attempt: run.attempt,
+            limitedBefore: run.limitedBefore,
+            outcome,
+            random,
+            nowMs: databaseTime.now(),
+            endsAtMs: run.scheduledFor + retriedForMsMax,
+          }),
         );
   const code = publicCode(outcome.code);
   const record: AttemptRecord = {

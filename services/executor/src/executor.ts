@@ -160,7 +160,12 @@ export class Executor {
 
   /** Keeps the evidence, then settles: a message that cannot be read or names nothing would come back for ever (rule X8). */
   async #reject(received: ReceivedRun, reason: string): Promise<void> {
-    const { message } = received.from;
+    const { message, isRejected } = received.from;
+    if (isRejected === true) {
+      this.#messages.settle(received, { isDone: true });
+      return;
+    }
+    received.from.isRejected = true;
     const { sql, clock, random, log } = this.#options;
     log.error({ message: message.messageId, reason }, "rejected a message");
     const rejected = [{ messageId: message.messageId, reason, body: message.body }];

@@ -65,16 +65,17 @@ export class LeaseWaiting {
   /** Takes the runs of a message. They are leased when they are near their instant and there is room. */
   offer(received: readonly ReceivedRun[]): void {
     const { clock, signal } = this.#options;
-    const untilNearMs = this.#untilNearMs(received);
-    if (untilNearMs <= 0) {
-      this.#admit(received);
-      return;
+    for (const [untilNearMs, runs] of this.#byNearness(received)) {
+      if (untilNearMs <= 0) {
+        this.#admit(runs);
+        continue;
+      }
+      this.#early += runs.length;
+      void clock.sleep(untilNearMs, signal).then(() => {
+        this.#early -= runs.length;
+        this.#admit(runs);
+      });
     }
-    this.#early += received.length;
-    void clock.sleep(untilNearMs, signal).then(() => {
-      this.#early -= received.length;
-      this.#admit(received);
-    });
   }
 
   /** Resolves when another receive may start. */
@@ -114,12 +115,22 @@ export class LeaseWaiting {
     return this.#early + this.#waiting.length <= this.#options.waitingMax;
   }
 
-  /** The id of a run says when it is due. A run whose instant is far off is looked up at once: the ledger says when its message should come back. */
-  #untilNearMs(received: readonly ReceivedRun[]): number {
+  /**
+   * Runs by how long it is until they are near. The id of a run says when it is due; a retry's instant is later than that, so it is looked up at once, as is a run whose
+   * instant is far off: the ledger says when its message should come back.
+   */
+  #byNearness(received: readonly ReceivedRun[]): Map<number, ReceivedRun[]> {
     const { databaseTime, holdMsMax } = this.#options;
-    const firstDueAt = Math.min(...received.map((run) => instantOfRunId(run.runId)));
-    const untilNearMs = firstDueAt - databaseTime.now() - leaseAheadMs;
-    return untilNearMs > holdMsMax ? 0 : untilNearMs;
+    const nowAt = databaseTime.now();
+    const groups = new Map<number, ReceivedRun[]>();
+    for (const run of received) {
+      const leftMs = instantOfRunId(run.runId) - nowAt - leaseAheadMs;
+      const untilNearMs = leftMs > holdMsMax ? 0 : Math.max(0, leftMs);
+      const group = groups.get(untilNearMs);
+      if (group === undefined) groups.set(untilNearMs, [run]);
+      else group.push(run);
+    }
+    return groups;
   }
 
   #leaseMore(): void {

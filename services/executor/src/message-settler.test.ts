@@ -48,7 +48,7 @@ async function receive(count: number, comeBackSeconds?: number): Promise<OpenMes
       waitSeconds: 0,
       signal: new AbortController().signal,
     });
-    messages.push(...received.map((message) => ({ message, open: 0, comeBackSeconds })));
+    messages.push(...received.map((message) => ({ message, open: 1, comeBackSeconds })));
   }
   return messages;
 }

@@ -49,7 +49,11 @@ export class MessageSettler {
   /** Keeps messages hidden while their runs wait or are under way, also longer than the queue's timeout. */
   async keepHidden(messages: readonly OpenMessage[]): Promise<void> {
     const { visibilitySeconds } = this.#options;
-    for (const batch of chunks(messages, entriesMax)) await this.#change(batch, () => visibilitySeconds, "keep messages hidden");
+    for (const batch of chunks(messages, entriesMax)) {
+      // What was settled since may be visible to others again, and must not be hidden from them.
+      const open = batch.filter((message) => message.open > 0);
+      if (open.length > 0) await this.#change(open, () => visibilitySeconds, "keep messages hidden");
+    }
   }
 
   async #delete(messages: readonly OpenMessage[]): Promise<void> {

@@ -8,6 +8,8 @@ export interface OpenMessage {
   open: number;
   /** Set when some run has to come back with the message: after this many seconds. */
   comeBackSeconds: number | undefined;
+  /** True once the message is kept as evidence: one row, however many of its runs are unknown. */
+  isRejected?: boolean;
 }
 
 /** One run that a received message names. */
