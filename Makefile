@@ -44,8 +44,10 @@ format: $(INSTALLED) ## Rewrite sources and generated documents as `make check` 
 ##@ Measure it
 
 # `make` hands variables of its command line to the bench's environment.
-.PHONY: bench-pipeline bench-idle
+.PHONY: bench-pipeline bench-idle bench-due-index
 bench-pipeline: $(INSTALLED) ## N runs due at one instant, real processes: make bench-pipeline N=10000 DELAY_MS=0
 	@$(WITH_NODE) exec node tests/bench/pipeline.ts
 bench-idle: $(INSTALLED) ## N occurrences one at a time on an idle system: make bench-idle N=100
 	@$(WITH_NODE) exec node tests/bench/idle.ts
+bench-due-index: $(INSTALLED) ## Layouts of the due index side by side (decision 0002): make bench-due-index SCHEDULES=1000000
+	@$(WITH_NODE) exec node tests/bench/due-index.ts

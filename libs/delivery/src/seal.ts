@@ -66,6 +66,17 @@ export function parseKeyRing(text: string): KeyRing {
   return { sealingKeyId, keys };
 }
 
+/** Why the text is no key ring, without repeating any of it; null when it is one. */
+export function keyRingProblem(text: string): string | null {
+  try {
+    parseKeyRing(text);
+    return null;
+  } catch (error) {
+    if (error instanceof KeyRingError) return error.message;
+    throw error;
+  }
+}
+
 /** Seals `secret` for its place with the first key of the ring. Two seals of the same secret differ. */
 export function seal(ring: KeyRing, place: SealedPlace, secret: string): Sealed {
   const keyId = ring.sealingKeyId;

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { access, chown, constants, cp, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, chown, constants, cp, lstat, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -95,6 +95,11 @@ async function reachablePaths(wantedDataDir: string, identity: ServerIdentity): 
   if (isReachable) return { binDir, dataDir: wantedDataDir };
   const home = relocatedHome(wantedDataDir);
   const copied = join(home, "native", "bin");
+  // The temporary folder is everybody's: a folder that somebody else put there may hold programs of theirs.
+  const before = await lstat(home).catch(() => undefined);
+  if (before !== undefined && !(before.isDirectory() && before.uid === process.getuid?.() && (before.mode & 0o022) === 0)) {
+    throw new Error(`${home} exists and is not ours. Remove it, or start Downbeat in a folder that other users may read.`);
+  }
   if (!(await exists(join(copied, "postgres")))) {
     await mkdir(home, { recursive: true, mode: 0o755 });
     await cp(dirname(binDir), join(home, "native"), { recursive: true, verbatimSymlinks: true });

@@ -207,7 +207,7 @@ create table if not exists downbeat.dispatch_passes (
 );
 create index if not exists dispatch_passes_started_at on downbeat.dispatch_passes (started_at);
 
--- Messages that could not be read, kept so that nothing disappears (rule X8).
+-- Messages that could not be read or name runs that do not exist, kept so that nothing disappears (rule X8).
 create table if not exists downbeat.rejected_messages (
   id           uuid        not null default gen_random_uuid(),
   received_at  timestamptz not null default now(),

@@ -1,6 +1,6 @@
 import type { Sql } from "./connect.ts";
 
-/** A message that could not be read. */
+/** A message that could not be read, or names runs the ledger does not have. */
 export interface RejectedMessage {
   messageId: string;
   reason: string;

@@ -35,7 +35,6 @@ export const runReasons = {
   blocked: "The target's address is not one Downbeat may call.",
   misconfigured: "The endpoint has no usable signing secret or URL.",
   lost_in_queue: "Sent again and again, but no executor ever took it up.",
-  publish_refused: "The queue refused the message.",
   schedule_changed: "The schedule was edited, paused or deleted before the run started.",
   coalesced: "Older occurrences of a downtime; the newest one ran in their place.",
 } as const;

@@ -1,4 +1,4 @@
-import { parseKeyRing } from "@downbeat/delivery/seal.ts";
+import { keyRingProblem } from "@downbeat/delivery/seal.ts";
 import { commonConfig, flag, integer } from "@downbeat/runtime/config.ts";
 import * as z from "zod";
 
@@ -13,7 +13,7 @@ export const apiConfig = z.object({
   API_PORT: integer(0, 65_535).default(4600).describe("Port to listen on; `0` takes a free one. Default 4600."),
   DOWNBEAT_SECRET_KEYS: z
     .string()
-    .refine(isKeyRing, { error: ({ input }) => keyRingProblem(String(input)) })
+    .refine((text) => keyRingProblem(text) === null, { error: ({ input }) => keyRingProblem(String(input)) ?? "" })
     .describe(
       "Key ring that seals endpoint secrets: `keyid:base64` of 32 bytes (`openssl rand -base64 32`), comma-separated; the first one seals, all of them open. The same as the executor's.",
     ),
@@ -24,17 +24,3 @@ export const apiConfig = z.object({
 });
 
 export type ApiConfig = z.output<typeof apiConfig>;
-
-function isKeyRing(text: string): boolean {
-  return keyRingProblem(text) === "";
-}
-
-/** Why the text is no key ring, without repeating any of it; empty when it is one. */
-function keyRingProblem(text: string): string {
-  try {
-    parseKeyRing(text);
-    return "";
-  } catch (error) {
-    return (error as Error).message;
-  }
-}

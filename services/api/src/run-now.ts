@@ -19,7 +19,7 @@ export interface RequestedRun {
  * equal: the run of the same key within the last 24 hours is looked up first. Requests for one schedule take turns at the lock of its rule, so that of two that arrive together the
  * second finds the first one's run. After 24 hours a key may be used again.
  *
- * Index: the occurrence keys of at most two days. Locks: the schedule's rule, which dispatchers take only to mark it completed.
+ * Index: the occurrence keys of at most two days. Locks: the schedule's rule, which dispatchers take only to mark it completed or to pause it.
  */
 export async function runNow(
   database: TenantDatabase,

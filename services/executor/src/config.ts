@@ -1,3 +1,4 @@
+import { keyRingProblem } from "@downbeat/delivery/seal.ts";
 import { queueConfig } from "@downbeat/queue/config.ts";
 import { commonConfig, flag, integer } from "@downbeat/runtime/config.ts";
 import * as z from "zod";
@@ -9,6 +10,7 @@ export const executorConfig = z.object({
   ...queueConfig.shape,
   DOWNBEAT_SECRET_KEYS: z
     .string()
+    .refine((text) => keyRingProblem(text) === null, { error: ({ input }) => keyRingProblem(String(input)) ?? "" })
     .describe(
       "Key ring that opens endpoint secrets: `keyid:base64` of 32 bytes, comma-separated; the first one seals, all of them open. The same as the API's.",
     ),
