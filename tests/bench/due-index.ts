@@ -33,6 +33,9 @@ const postgres = await startPostgres({
 const server = connect({ url: postgres.url, connectionsMax: 1, applicationName: "bench" });
 const result: Record<string, Row[]> = {};
 let databases = 0;
+let closing: Promise<void> | undefined;
+// Ctrl+C in these minutes must not leave a server and gigabytes behind.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void close().finally(() => process.exit(130)));
 try {
   await addIdle();
   await compareLayouts();
@@ -40,11 +43,18 @@ try {
   await compareNarrowVariants();
   await compareBursts();
 } finally {
-  await server.end();
-  await postgres.stop();
-  await rm(folder, { recursive: true, force: true });
+  await close();
 }
 process.stdout.write(`${JSON.stringify({ schedules, due, rounds, ...result })}\n`);
+
+function close(): Promise<void> {
+  closing ??= (async () => {
+    await server.end({ timeout: 1 });
+    await postgres.stop();
+    await rm(folder, { recursive: true, force: true });
+  })();
+  return closing;
+}
 
 /** The same due schedules, where they are, while idle ones are added. */
 async function addIdle(): Promise<void> {

@@ -67,13 +67,17 @@ test(
     // The list is asked for once something has been called; the rest runs as it stands.
     const [requests = "", list = ""] = apiBlock.split(/^(?=npx )/m);
     const asked = runShell(requests);
-    expect(await asked.exit, asked.output()).toBe(0);
-    expect(asked.output()).toContain('"name":"every-5-seconds"');
+    expect({ code: await asked.exit, output: asked.output() }).toEqual({
+      code: 0,
+      output: expect.stringContaining('"name":"every-5-seconds"'),
+    });
     await until("two verified calls", () => (received.output().match(/^verified/gm) ?? []).length >= 2);
     expect(received.output()).toContain("hello: 'world'");
 
     const listed = runShell(`export DOWNBEAT_API_KEY=${key}\n${list}`);
-    expect(await listed.exit, listed.output()).toBe(0);
-    expect(listed.output()).toMatch(/every-5-seconds +succeeded +1 +\d+ ms +204/);
+    expect({ code: await listed.exit, output: listed.output() }).toEqual({
+      code: 0,
+      output: expect.stringMatching(/every-5-seconds +succeeded +1 +\d+ ms +204/),
+    });
   },
 );
