@@ -99,7 +99,7 @@ create table if not exists downbeat.schedules (
 create unique index if not exists schedules_name_key on downbeat.schedules (tenant_id, name) where deleted_at is null;
 
 -- The due index (decision 0002): one narrow row for each schedule that has a next occurrence, and none for the paused, completed and deleted.
--- Claiming rewrites only these 48 bytes, never the rule itself.
+-- Claiming rewrites only these 64 bytes, never the rule itself.
 create table if not exists downbeat.schedule_due (
   tenant_id    uuid        not null,
   schedule_id  uuid        not null,
@@ -107,7 +107,7 @@ create table if not exists downbeat.schedule_due (
   primary key (tenant_id, schedule_id),
   foreign key (tenant_id, schedule_id) references downbeat.schedules (tenant_id, id)
 );
-create index if not exists schedule_due_next_run_at on downbeat.schedule_due (next_run_at) include (tenant_id, schedule_id);
+create index if not exists schedule_due_next_run_at on downbeat.schedule_due (next_run_at);
 
 -- Counters of a schedule, kept off the claim path.
 create table if not exists downbeat.schedule_stats (

@@ -25,7 +25,7 @@ export interface ConnectOptions {
  * join now and then becomes a scan of the whole day (measured: 20 ms in place of 1 for a lease of 50 runs). Leaving only index look-ups to choose from makes the plan the same at
  * any size (decision 0004). Written as text, because postgres.js leaves out parameters that are `false`.
  */
-const keyedPlans = { enable_hashjoin: "off", enable_mergejoin: "off", enable_seqscan: "off" };
+const keyedPlans = { enable_hashjoin: "off", enable_mergejoin: "off", enable_seqscan: "off", enable_bitmapscan: "off" };
 
 export function connect(options: ConnectOptions): Sql {
   const { url, role, connectionsMax, applicationName } = options;
