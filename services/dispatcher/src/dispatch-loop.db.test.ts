@@ -171,3 +171,38 @@ test("to be told to stop during an outage is no failure", async () => {
   loop.stop.abort();
   expect(await loop.ended).toBeUndefined();
 });
+
+test("a dispatcher that lives for days goes on making the partitions of the days to come", async () => {
+  const lastPartition = async () => {
+    const [row] = await database.admin<{ name: string }[]>`
+      select max(inhrelid::regclass::text) as name from pg_inherits where inhparent = 'downbeat.runs'::regclass`;
+    return row?.name ?? "";
+  };
+  const loop = start({ DISPATCH_FOR_SECONDS: "forever" });
+  await loop.advance(100);
+  const newest = await lastPartition();
+  // As if another day had come and its partition were missing.
+  await database.admin.unsafe(`drop table ${newest}`);
+  await loop.advance(4_900, 100);
+  expect(await lastPartition()).not.toBe(newest);
+  // An hour after the last look it looks again.
+  await loop.advance(3_600_000);
+  expect(await lastPartition()).toBe(newest);
+  loop.stop.abort();
+  await loop.ended;
+});
+
+test("making a partition waits for nobody who reads the ledger, and nobody waits for it", async () => {
+  const reader = await database.admin.reserve();
+  try {
+    await reader`begin`;
+    await reader`select count(*) from downbeat.runs`;
+    const dispatcher = database.connectAs("downbeat_dispatcher", 1);
+    await dispatcher`set lock_timeout = '2s'`;
+    const [made] = await dispatcher`select downbeat.ensure_run_partitions(now() + interval '30 days', now() + interval '30 days') as days`;
+    expect(made).toMatchObject({ days: 1 });
+  } finally {
+    await reader`rollback`;
+    reader.release();
+  }
+});
