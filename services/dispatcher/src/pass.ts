@@ -30,7 +30,7 @@ export interface PassCounts {
 }
 
 /**
- * One pass: sweep what was left behind, claim what is due, and hand both to the queue while claiming goes on. Writes one log line and one `dispatch_passes` row.
+ * One pass: sweep what was left behind, claim what is due, and hand both to the queue while claiming goes on. Writes one log line, unless it failed or had nothing to do, and one `dispatch_passes` row.
  * Throws when Postgres or the queue failed it; whatever was committed by then is taken up by the next pass, of this or any other dispatcher.
  */
 export async function runPass(options: PassOptions): Promise<PassCounts> {
