@@ -1,15 +1,13 @@
+import { closestName } from "./closest-name.ts";
 import { compileCronPattern } from "./cron-pattern.ts";
 import { parseInstant } from "./parse-instant.ts";
 import { quote } from "./quote.ts";
-import { UnusableRuleError, type Instant } from "./rule.ts";
+import { intervalSecondsMax, UnusableRuleError, type Instant } from "./rule.ts";
 import { suggestTimezone } from "./suggest-timezone.ts";
 import { zoneOf } from "./zone.ts";
 
 /** What a field of user input turned out to be. A problem is a phrase that follows the field's name: what was given, what is wrong, what is allowed. */
 export type Reading<Value> = { value: Value } | { problem: string };
-
-/** The longest interval: every year has its occurrence, and a watermark is never further away than that. */
-const intervalSecondsMax = 366 * 86_400;
 
 /** The three-letter names that the IANA database has. `Intl` knows more, with surprises: its "BST" is Dhaka. */
 const threeLetterZones = new Set(["CET", "EET", "EST", "GMT", "HST", "MET", "MST", "PRC", "ROC", "ROK", "UCT", "UTC", "WET"]);
@@ -51,6 +49,22 @@ export function readInstant(value: unknown): Reading<Instant> {
   if (instant !== null) return { value: instant };
   return {
     problem: `is ${quote(value)}; it must be a date and time with an offset, like "2026-03-08T09:00:00Z" or "2026-03-08T09:00:00-05:00"`,
+  };
+}
+
+/** Reads one of a closed list of words. */
+export function readWord<Word extends string>(words: readonly Word[]): (value: unknown) => Reading<Word> {
+  return (value) => {
+    const word = words.find((known) => known === value);
+    if (word !== undefined) return { value: word };
+    const meant = typeof value === "string" ? closestName(value, words) : undefined;
+    const hint = meant === undefined ? "" : `; did you mean "${meant}"?`;
+    return {
+      problem: `is ${quote(value)}; it must be ${words
+        .map((known) => `"${known}"`)
+        .join(", ")
+        .replace(/, (?=[^,]*$)/, " or ")}${hint}`,
+    };
   };
 }
 

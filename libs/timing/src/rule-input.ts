@@ -4,14 +4,17 @@ import type { Rule } from "./rule.ts";
 
 /** The fields of each kind, under their API names. `starts_at` and `ends_at` go with every kind. */
 export const fieldsOfKind = {
-  cron: ["cron_expression", "timezone"],
+  cron: ["cron_expression", "frequency", "timezone", "dst_gap", "dst_overlap"],
   interval: ["interval_seconds", "anchor_at"],
-  once: ["run_at"],
+  once: ["run_at", "timezone", "dst_gap", "dst_overlap"],
 } as const satisfies Record<Rule["kind"], readonly string[]>;
 
-export type RuleField = "kind" | (typeof fieldsOfKind)[Rule["kind"]][number] | "starts_at" | "ends_at";
+export type RuleField = "kind" | (typeof fieldsOfKind)[Rule["kind"]][number] | "starts_at" | "ends_at" | "calendars";
 
-/** A rule as it comes over the wire, not trusted in any way. Absent and null mean the same. Instants are RFC 3339 texts with an offset. */
+/**
+ * A rule as it comes over the wire, not trusted in any way. Absent and null mean the same. Instants are RFC 3339 texts with an offset; `run_at` may also be a local time, to be
+ * read in `timezone`.
+ */
 export type RuleInput = { readonly [Field in RuleField]?: unknown };
 
 export interface RuleProblem {
@@ -55,6 +58,11 @@ export class RuleReader {
     return this.optional(field, undefined, reader);
   }
 
+  /** True when the field holds anything. */
+  has(field: RuleField): boolean {
+    return (this.#input[field] ?? undefined) !== undefined;
+  }
+
   /** The kind, after refusing the fields of the other kinds: silently dropping them would hide a misunderstanding. */
   kind(): Rule["kind"] | undefined {
     const kinds = Object.keys(fieldsOfKind) as Rule["kind"][];
@@ -63,8 +71,11 @@ export class RuleReader {
       this.refuse("kind", `is ${quote(this.#input.kind ?? null)}; it must be "cron", "interval" or "once"`);
       return undefined;
     }
+    const own: readonly string[] = fieldsOfKind[kind];
     for (const other of kinds.filter((known) => known !== kind)) {
-      for (const field of fieldsOfKind[other]) {
+      for (const field of fieldsOfKind[other].filter((name) => !own.includes(name))) {
+        // A field of two kinds is refused once.
+        if (this.problems.some((problem) => problem.field === field)) continue;
         this.optional(field, undefined, () => ({ problem: `belongs to kind "${other}"; this rule is of kind "${kind}"` }));
       }
     }

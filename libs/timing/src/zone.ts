@@ -23,15 +23,21 @@ export interface Zone {
   readonly name: string;
   /** True for UTC under any of its names (`Etc/UTC`, `GMT`, `Zulu` …). */
   readonly isUtc: boolean;
-  readonly format: Intl.DateTimeFormat;
+  /** What `offsetMsAt` answers, without its memory: from `Intl`, or from what another version of the time zone database said (`zone-moves.ts`). */
+  readonly readOffsetMs: (instant: Instant) => number;
   /** What is known of each UTC day: its offset in milliseconds, or the change that falls in it. */
   readonly days: Map<number, number | ClockChange>;
 }
+
+/** Finds the zone of a name. What evaluates a rule takes one, so that a rule can be evaluated with the zones of another version of the time zone database. */
+export type ZoneLookup = (timezone: string) => Zone;
 
 const dayMs = 86_400_000;
 
 /** Offsets lie within −12 h … +14 h, so the instants of a wall time are less than this away from it read as UTC. */
 const offsetBoundMs = 16 * 3_600_000;
+
+const changeStepMs = 5 * dayMs;
 
 /** Days remembered for a zone. A fleet of schedules asks for the same few days over and over; a forecast of years must not keep them all. */
 const daysMax = 1_000;
@@ -55,7 +61,12 @@ function openZone(timezone: string): Zone {
     throw new UnusableRuleError("timezone", `${quote(timezone)} is not a known time zone`);
   }
   const name = format.resolvedOptions().timeZone;
-  const zone = zones.get(name) ?? { name, isUtc: name === "UTC", format, days: new Map() };
+  const zone = zones.get(name) ?? {
+    name,
+    isUtc: name === "UTC",
+    readOffsetMs: (instant: Instant) => askIntl(name, format, instant),
+    days: new Map(),
+  };
   zones.set(name, zone);
   return zone;
 }
@@ -80,8 +91,41 @@ export function showingsOf(zone: Zone, wall: WallTime): Showing {
   return { kind: "never", change };
 }
 
+/** The first clock change in `(after, until]`, or null. */
+export function nextClockChange(zone: Zone, after: Instant, until: Instant): ClockChange | null {
+  if (zone.isUtc) return null;
+  // A search over years would only wash what claims ask for out of the memory of days.
+  const readOffsetMs = until - after > changeStepMs ? zone.readOffsetMs : (instant: Instant) => offsetMsAt(zone, instant);
+  // Changes are at least six days apart (see `changeNear`), so five days with one offset at both ends have none inside.
+  let offsetMs = readOffsetMs(after);
+  for (let from = after; from < until; from += changeStepMs) {
+    const to = Math.min(from + changeStepMs, until);
+    const offsetBeforeMs = offsetMs;
+    offsetMs = readOffsetMs(to);
+    if (offsetBeforeMs === offsetMs) continue;
+    for (let index = Math.floor(from / dayMs); index <= Math.floor(to / dayMs); index += 1) {
+      const day = dayOf(zone, index);
+      if (typeof day !== "number" && day.at > after && day.at <= until) return day;
+    }
+  }
+  return null;
+}
+
+/** The instant at which the zone's clocks first show `wall`; where they never do, the end of the gap. */
+export function instantOf(zone: Zone, wall: WallTime): Instant {
+  const showing = showingsOf(zone, wall);
+  switch (showing.kind) {
+    case "once":
+      return showing.at;
+    case "twice":
+      return showing.first;
+    case "never":
+      return showing.change.at;
+  }
+}
+
 /** Milliseconds to add to `instant` to get what the zone's clocks show. */
-function offsetMsAt(zone: Zone, instant: Instant): number {
+export function offsetMsAt(zone: Zone, instant: Instant): number {
   const day = dayOf(zone, Math.floor(instant / dayMs));
   if (typeof day === "number") return day;
   return instant < day.at ? day.offsetBeforeMs : day.offsetAfterMs;
@@ -106,24 +150,24 @@ function dayOf(zone: Zone, index: number): number | ClockChange {
 }
 
 function readDay(zone: Zone, dayStart: Instant): number | ClockChange {
-  const offsetBeforeMs = askOffsetMs(zone, dayStart);
-  const offsetAfterMs = askOffsetMs(zone, dayStart + dayMs);
+  const offsetBeforeMs = zone.readOffsetMs(dayStart);
+  const offsetAfterMs = zone.readOffsetMs(dayStart + dayMs);
   if (offsetBeforeMs === offsetAfterMs) return offsetBeforeMs;
   // Changes fall on whole seconds: bisect until two neighbouring seconds differ.
   let before = dayStart;
   let at = dayStart + dayMs;
   while (at - before > 1_000) {
     const middle = before + Math.floor((at - before) / 2_000) * 1_000;
-    if (askOffsetMs(zone, middle) === offsetBeforeMs) before = middle;
+    if (zone.readOffsetMs(middle) === offsetBeforeMs) before = middle;
     else at = middle;
   }
   return { at, offsetBeforeMs, offsetAfterMs };
 }
 
-/** Asks `Intl`, which takes a few microseconds and answers `…, GMT-03:30`. */
-function askOffsetMs(zone: Zone, instant: Instant): number {
-  const parts = /GMT(?:([+-])(\d\d):(\d\d)(?::(\d\d))?)?$/.exec(zone.format.format(instant));
-  if (parts === null) throw new Error(`Intl gave no offset for ${zone.name}`);
+/** Takes a few microseconds; `Intl` answers `…, GMT-03:30`. */
+function askIntl(name: string, format: Intl.DateTimeFormat, instant: Instant): number {
+  const parts = /GMT(?:([+-])(\d\d):(\d\d)(?::(\d\d))?)?$/.exec(format.format(instant));
+  if (parts === null) throw new Error(`Intl gave no offset for ${name}`);
   const [, sign, hours = "0", minutes = "0", seconds = "0"] = parts;
   const size = (Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds)) * 1_000;
   return sign === "-" ? -size : size;

@@ -1,6 +1,6 @@
+import { closestName } from "@downbeat/timing/closest-name.ts";
 import type { FastifySchemaCompiler } from "fastify";
 import * as z from "zod";
-import { closestName } from "./closest-name.ts";
 import { type FieldError, Problem } from "./problem.ts";
 import { findUnstorable } from "./storable-json.ts";
 
