@@ -57,7 +57,7 @@ export function insertClaimedWide(sql: TransactionSql, { runs, watermarks, publi
     ), watermark as (
       select * from unnest(
         ${watermarks.map((mark) => mark.tenantId)}::uuid[], ${watermarks.map((mark) => mark.scheduleId)}::uuid[],
-        ${watermarks.map((mark) => mark.nextRunAt)}::float8[]
+        ${watermarks.map((mark) => mark.next?.dueAt ?? null)}::float8[]
       ) as given (tenant_id, schedule_id, next_run_at)
     ), advanced as (
       update downbeat.schedules rule

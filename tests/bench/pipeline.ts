@@ -1,5 +1,5 @@
 /**
- * `make bench-pipeline N=10000 DELAY_MS=0`: N schedules due at one instant, from due rows in Postgres to the last call at a loopback sink, through real processes. The clock starts at
+ * `make bench-pipeline N=10000 DELAY_MS=0 RULE=once`: N schedules due at one instant, from due rows in Postgres to the last call at a loopback sink, through real processes. The clock starts at
  * the instant; the dispatcher may hand runs to the queue before it, as it does in life. CPU, requests and transactions count from the first claim.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,6 +11,8 @@ import { printReport } from "./report.ts";
 const runs = numberOption("N", 10_000, 1, 1_000_000);
 const delayMs = numberOption("DELAY_MS", 0, 0, 60_000);
 const executors = numberOption("EXECUTORS", 1, 1, 16);
+/** `RULE=interval`: schedules that recur, whose runs pass the overlap gate; the default, one-offs, have no other run and skip it. */
+const isRecurring = process.env["RULE"] === "interval";
 /** Time to write the schedules and to claim them, so that the burst itself is measured and not its preparation. */
 const leadMs = 6_000 + runs * 0.6;
 
@@ -19,7 +21,7 @@ await withBenchSystem({ delayMs, executors }, async (system) => {
   const endpoint = await arrangeEndpoint(system.sql, system.sinkUrl);
   const dueAt = Math.ceil((await databaseNow(system.sql)) / 1_000) * 1_000 + leadMs;
   await arrangeSchedules(system.sql, endpoint, {
-    rule: { kind: "once", runAt: dueAt },
+    rule: isRecurring ? { kind: "interval", intervalSeconds: 86_400, anchorAt: dueAt - 86_400_000 } : { kind: "once", runAt: dueAt },
     nextRunAt: dueAt,
     isDue: false,
     count: runs,

@@ -13,6 +13,17 @@ export interface RunToDeliver {
   attempt: number;
   /** W3C trace context of this attempt. */
   traceparent?: string;
+  /** True for a run of the past that somebody asked for; the receiver is told. */
+  isBackfilled?: boolean;
+}
+
+/** A run that is canceled after its endpoint was called for it. */
+export interface RunToCancel {
+  id: string;
+  scheduleId: string;
+  tenantId: string;
+  /** Id of the run that starts in its place. */
+  replacedBy: string;
 }
 
 /** Any signed HTTP request below the endpoint's base URL. */
@@ -79,7 +90,52 @@ const bodyBytesMax = 256 * 1024;
 
 /** Makes the request of one attempt: URL rules (S4), header policy (W7), body, and last the signature over exactly these bytes (W1–W3). Pure. */
 export function buildRequest(input: RequestInput): BuiltRequest {
-  const { run, target, endpoint, attemptAtMs, userAgent, allowPrivateTargets } = input;
+  const { run, target } = input;
+  const method = target.method ?? "POST";
+  return build(input, {
+    webhookId: run.id,
+    method,
+    body: method === "GET" ? noBody : Buffer.from(bodyOf(input)),
+    headers: {
+      "Idempotency-Key": run.id,
+      "X-Schedule-Id": run.scheduleId,
+      "X-Scheduled-For": new Date(run.scheduledForMs).toISOString(),
+      "X-Attempt": String(run.attempt),
+      ...(run.traceparent === undefined ? {} : { traceparent: run.traceparent }),
+    },
+  });
+}
+
+/**
+ * The call that tells a receiver to stop working on a run: a POST to where the run was called, signed like it. It has a `webhook-id` of its own, or a receiver that dedupes would
+ * take it for a repetition of the run's call and ignore it.
+ */
+export function buildCancelRequest({ run, ...input }: Omit<RequestInput, "run" | "input"> & { run: RunToCancel }): BuiltRequest {
+  const body = {
+    type: "run.canceled",
+    run_id: run.id,
+    schedule_id: run.scheduleId,
+    tenant_id: run.tenantId,
+    reason: "superseded",
+    replaced_by: run.replacedBy,
+  };
+  return build(input, {
+    webhookId: `cancel-${run.id}`,
+    method: "POST",
+    body: Buffer.from(JSON.stringify(body)),
+    headers: { "Idempotency-Key": `cancel-${run.id}`, "X-Schedule-Id": run.scheduleId },
+  });
+}
+
+interface Message {
+  webhookId: string;
+  method: string;
+  body: Buffer;
+  headers: Readonly<Record<string, string>>;
+}
+
+function build(input: Omit<RequestInput, "run" | "input">, { webhookId, method, body, headers: own }: Message): BuiltRequest {
+  const { target, endpoint, attemptAtMs, userAgent, allowPrivateTargets } = input;
   const base = checkTargetUrl(endpoint.baseUrl, { allowPrivateTargets });
   if (!base.ok) return refuse("url_forbidden", `The endpoint's URL ${base.message}.`);
   const joined = joinTargetPath(base.url, target.path);
@@ -89,15 +145,12 @@ export function buildRequest(input: RequestInput): BuiltRequest {
   const tenantHeaders = mergeHeaders(endpoint.headers, target.headers ?? {});
   const [problem] = checkTenantHeaders(tenantHeaders);
   if (problem !== undefined) return refuse("misconfigured", `The header ${problem.header} ${problem.message}.`);
-
-  const method = target.method ?? "POST";
-  const body = method === "GET" ? noBody : Buffer.from(bodyOf(input));
   if (body.length > bodyBytesMax)
     return refuse("misconfigured", `The request body is ${body.length} bytes, at most ${bodyBytesMax} are sent.`);
 
   let signature: Record<string, string>;
   try {
-    signature = sign({ id: run.id, attemptAtMs, body, keys: endpoint.signingKeys, compatSignatures: endpoint.compatSignatures });
+    signature = sign({ id: webhookId, attemptAtMs, body, keys: endpoint.signingKeys, compatSignatures: endpoint.compatSignatures });
   } catch (error) {
     if (!(error instanceof CompatBodyRefusedError)) throw error;
     return refuse("misconfigured", "Compat signatures need a request body that is a JSON object; GET sends none.");
@@ -107,11 +160,7 @@ export function buildRequest(input: RequestInput): BuiltRequest {
     "user-agent": userAgent,
     "accept-encoding": "identity",
     ...(method === "GET" ? {} : { "content-type": "application/json" }),
-    "Idempotency-Key": run.id,
-    "X-Schedule-Id": run.scheduleId,
-    "X-Scheduled-For": new Date(run.scheduledForMs).toISOString(),
-    "X-Attempt": String(run.attempt),
-    ...(run.traceparent === undefined ? {} : { traceparent: run.traceparent }),
+    ...own,
     ...signature,
   };
   const request = { url: joined.url, method, headers, body, timeoutMs: endpoint.timeoutMs, secretValues: secretValues(tenantHeaders) };
@@ -128,6 +177,7 @@ function bodyOf({ run, input }: RequestInput): string {
     tenant_id: run.tenantId,
     scheduled_for: new Date(run.scheduledForMs).toISOString(),
     attempt: run.attempt,
+    ...(run.isBackfilled === true ? { backfilled: true } : {}),
     input: input ?? null,
   });
 }

@@ -24,14 +24,16 @@ export interface RetryInput {
   delaysMs?: readonly number[];
   /** How many earlier attempts of this run ended `limited`. Default: all of them, which gives up soonest. */
   limitedBefore?: number;
-  /** No attempt starts at or after this instant: the next fire of the schedule, or 72 h after the occurrence (rule W13). */
+  /** No attempt starts at or after this instant: 72 h after the occurrence (rule W13). */
   endsAtMs?: number;
+  /** The next fire of the schedule. No attempt starts at or after it either: a scheduler must not deliver what is stale (rule W13). */
+  nextFireAtMs?: number;
 }
 
 /** `reason` is a `RunReason` of the store. */
 export type RetryDecision =
   | { readonly retry: true; readonly delayMs: number }
-  | { readonly retry: false; readonly reason: "attempts_exhausted" | "rejected" | "misconfigured" | "gone" | "blocked" };
+  | { readonly retry: false; readonly reason: "attempts_exhausted" | "superseded" | "rejected" | "misconfigured" | "gone" | "blocked" };
 
 /** Decides whether and when a run is tried again after a failed attempt (rules W12–W14). Pure. */
 export function nextDelay(input: RetryInput): RetryDecision {
@@ -51,6 +53,7 @@ export function nextDelay(input: RetryInput): RetryDecision {
   }
   if (attempt >= attemptsMax) return { retry: false, reason: "attempts_exhausted" };
   const delayMs = delayAfter(input, delaysMs);
+  if (input.nextFireAtMs !== undefined && nowMs + delayMs >= input.nextFireAtMs) return { retry: false, reason: "superseded" };
   if (input.endsAtMs !== undefined && nowMs + delayMs >= input.endsAtMs) return { retry: false, reason: "attempts_exhausted" };
   return { retry: true, delayMs };
 }

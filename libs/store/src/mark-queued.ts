@@ -8,8 +8,8 @@ export interface SentRun extends RunKey {
 
 /**
  * ③ Notes that the queue has accepted messages for these runs. A run that an executor has already leased, or that is being written right now, is skipped: it is further
- * on, and waiting for it is what used to deadlock marks against leases under load. So is one whose attempt has failed meanwhile: marked, its retry would wait for the
- * sweep of lost runs instead of for its own instant.
+ * on, and waiting for it is what used to deadlock marks against leases under load. So is one whose attempt has failed meanwhile, and one that an executor has received and told to
+ * wait for its turn (`overlap`): marked, they would wait for the sweep of lost runs instead of for their own instant.
  *
  * Index: primary key. Locks: rows in id order, SKIP LOCKED. The sweep asks again when a run has not started `lostAfterMs` after it was due, twice as
  * late after each time it was sent (rule D9b).
@@ -25,7 +25,7 @@ export async function markQueued(sql: Sql | TransactionSql, sent: readonly SentR
         ${sent.map((run) => run.tenantId)}::uuid[], ${sent.map((run) => run.runId)}::uuid[], ${sent.map((run) => run.attempt)}::smallint[]
       ) as given (tenant_id, id, attempt)
       join downbeat.runs candidate on candidate.tenant_id = given.tenant_id and candidate.id = given.id
-      where candidate.state in ('pending', 'retrying') and candidate.attempt = given.attempt
+      where candidate.state in ('pending', 'retrying') and candidate.attempt = given.attempt and candidate.reason is distinct from 'overlap'
       order by candidate.id
       for update of candidate skip locked
     ) as sent

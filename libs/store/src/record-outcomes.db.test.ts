@@ -50,13 +50,18 @@ const failure = (lease: Lease, fields: Partial<AttemptRecord> = {}) =>
 const retry = (lease: Lease, delayMs: number, fields: Partial<AttemptRecord> = {}) =>
   success(lease, { outcome: "transient", code: "http_503", httpStatus: 503, next: { state: "retrying", delayMs }, ...fields });
 
-const record = (...records: AttemptRecord[]) => recordOutcomes(executor, records, "executor-1");
+/** Answers the tokens that were recorded. */
+async function record(...records: AttemptRecord[]): Promise<Set<string>> {
+  return new Set((await recordOutcomes(executor, records, "executor-1")).map(({ leaseToken }) => leaseToken));
+}
 
 test("a success is final: when the call started and ended, what the target answered, and no journal line for the ordinary path", async () => {
   const lease = await arrangeLeased(admin, schedule);
   await atOneInstant(executor, async (sql) => {
     const [clock] = await sql<{ at: number }[]>`select (extract(epoch from now()) * 1000)::float8 as at`;
-    expect(await recordOutcomes(sql, [success(lease, { startedAt: clock?.at ?? 0 })], "executor-1")).toEqual(new Set([lease.leaseToken]));
+    expect(await recordOutcomes(sql, [success(lease, { startedAt: clock?.at ?? 0 })], "executor-1")).toEqual([
+      { ...lease, scheduleId: schedule.scheduleId, state: "succeeded", mayBeAwaited: false, isBackfill: false, mayPause: false },
+    ]);
     const row = await readRun(sql, lease);
     expect(row).toMatchObject({ state: "succeeded", reason: null, httpStatus: 204, attempt: 1, sweepInMs: null, leaseToken: null });
     expect(row.startedInMs).toBeCloseTo(0, 1);
@@ -209,4 +214,26 @@ test("executors that record runs of the same schedules in opposite order do not 
   ]);
   expect(recorded.map(({ size }) => size)).toEqual([30, 30]);
   for (const each of schedules) expect(await readStats(admin, each)).toMatchObject({ succeeded: 10, failed: 10 });
+});
+
+test.for([
+  ["succeeded", success, { mayBeAwaited: true, mayPause: false }],
+  ["failed", failure, { mayBeAwaited: true, mayPause: true }],
+  ["is to be tried again", (lease: Lease) => retry(lease, 5_000), { mayBeAwaited: false, mayPause: false }],
+] as const)(
+  "of a run that %s is told whether others may wait for its end, and whether it may have been one failure too many",
+  async ([, outcome, told]) => {
+    for (const overlap of ["queue_one", "queue_all"] as const) {
+      const watched = await arrangeSchedule(admin, schedule, { overlap, max_failures: 3 });
+      const recorded = await recordOutcomes(executor, [outcome(await arrangeLeased(admin, watched))], "executor-1");
+      expect(recorded).toMatchObject([{ ...told, isBackfill: false }]);
+    }
+    const plain = await recordOutcomes(executor, [outcome(await arrangeLeased(admin, schedule))], "executor-1");
+    expect(plain).toMatchObject([{ mayBeAwaited: false, mayPause: false }]);
+  },
+);
+
+test("a run of a backfill is told from the others", async () => {
+  const lease = await arrangeLeased(admin, schedule, { triggerId: `backfill ${randomUUID()}` });
+  expect(await recordOutcomes(executor, [success(lease)], "executor-1")).toMatchObject([{ isBackfill: true }]);
 });

@@ -16,17 +16,32 @@ export interface AttemptRecord extends Lease {
   next: { state: "succeeded" } | { state: "failed"; reason: RunReason } | { state: "retrying"; delayMs: number };
 }
 
+/** An outcome that is in the ledger now. */
+export interface RecordedOutcome {
+  leaseToken: string;
+  tenantId: string;
+  runId: string;
+  scheduleId: string;
+  state: AttemptRecord["next"]["state"];
+  /** True when it has ended and others of its schedule may be waiting for that: `wakeWaiting` looks. */
+  mayBeAwaited: boolean;
+  /** True for a run of a backfill, which goes on when it has ended. */
+  isBackfill: boolean;
+  /** True when it has failed and its schedule is to be paused after some failures in a row: `pauseFailing` looks. */
+  mayPause: boolean;
+}
+
 /** A retry is handed to the queue, with a delay, this long before it is due; until then the sweep leaves it alone. */
 const sendRetryAheadMs = 60_000;
 
 /**
  * ⑧ Records how attempts ended: the run's next state, the attempt, the journal (unless it simply succeeded) and the schedule's counters, in one statement. Every write
- * carries the lease token: an executor whose lease was taken writes nothing (rule X3). Answers the tokens that were recorded; the others are fenced.
+ * carries the lease token: an executor whose lease was taken writes nothing (rule X3). Answers what was recorded; the others are fenced.
  *
  * Index: primary keys. Locks: runs in id order, then counters in schedule order. Bounded by `records`.
  */
-export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[], executor: string): Promise<Set<string>> {
-  const rows = await sql<{ leaseToken: string }[]>`
+export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[], executor: string): Promise<RecordedOutcome[]> {
+  return sql<RecordedOutcome[]>`
     with given as (
       select * from unnest(
         ${records.map((record) => record.tenantId)}::uuid[], ${records.map((record) => record.runId)}::uuid[],
@@ -39,7 +54,7 @@ export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[]
         ${records.map((record) => (record.next.state === "retrying" ? record.next.delayMs : null))}::float8[]
       ) as given (tenant_id, id, lease_token, attempt, outcome, code, http_status, started_at, duration_ms, excerpt, state, reason, delay_ms)
     ), ended as materialized (
-      select given.*, run.schedule_id, to_timestamp(given.started_at / 1000) as call_started_at,
+      select given.*, run.schedule_id, run.trigger_id, to_timestamp(given.started_at / 1000) as call_started_at,
         to_timestamp((given.started_at + given.duration_ms) / 1000) as call_finished_at,
         now() + given.delay_ms * interval '1 millisecond' as retry_at
       from given
@@ -82,6 +97,9 @@ export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[]
         consecutive_failures = excluded.consecutive_failures + case when excluded.succeeded > 0 then 0 else stats.consecutive_failures end,
         last_run_at = excluded.last_run_at, last_state = excluded.last_state, last_error = excluded.last_error
     )
-    select lease_token as "leaseToken" from ended`;
-  return new Set(rows.map((row) => row.leaseToken));
+    select ended.lease_token as "leaseToken", ended.tenant_id as "tenantId", ended.id as "runId", ended.schedule_id as "scheduleId", ended.state,
+      ended.state <> 'retrying' and rule.overlap in ('queue_one', 'queue_all') as "mayBeAwaited",
+      ended.trigger_id like 'backfill %' as "isBackfill", ended.state = 'failed' and rule.max_failures is not null as "mayPause"
+    from ended
+    join downbeat.schedules rule on rule.tenant_id = ended.tenant_id and rule.id = ended.schedule_id`;
 }

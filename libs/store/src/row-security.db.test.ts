@@ -22,6 +22,12 @@ beforeAll(async () => {
     await sql`insert into downbeat.schedule_stats (tenant_id, schedule_id) values (${tenantId}, ${scheduleId})`;
     await sql`insert into downbeat.attempts (tenant_id, run_id, attempt, outcome, finished_at) values (${tenantId}, ${run.runId}, 1, 'success', now())`;
     await sql`insert into downbeat.run_events (tenant_id, run_id, actor, event) values (${tenantId}, ${run.runId}, 'test', 'failed')`;
+    await sql`insert into downbeat.schedule_gates (tenant_id, schedule_id) values (${tenantId}, ${scheduleId})`;
+    await sql`insert into downbeat.schedule_events (tenant_id, schedule_id, actor, event) values (${tenantId}, ${scheduleId}, 'test', 'paused')`;
+    await sql`insert into downbeat.backfills (tenant_id, schedule_id, from_at, to_at, rule, concurrency, planned, created_by)
+      values (${tenantId}, ${scheduleId}, now(), now(), '{}', 1, 0, 'test')`;
+    await sql`insert into downbeat.tenant_usage (tenant_id, day) values (${tenantId}, now()::date)`;
+    await sql`insert into downbeat.calendars (tenant_id, name, kind, entries) values (${tenantId}, 'holidays', 'blackout', '[]')`;
     await sql`insert into downbeat.api_keys (id, tenant_id, scope, name, hash) values (${tenantId}, ${tenantId}, 'tenant', 'key', '')`;
   }
 });
@@ -37,6 +43,11 @@ const tenantTables = [
   "attempts",
   "run_events",
   "api_keys",
+  "calendars",
+  "schedule_gates",
+  "schedule_events",
+  "backfills",
+  "tenant_usage",
 ];
 
 /** How many rows of each table the API's role sees. */
@@ -120,6 +131,37 @@ test("a tenant's key cannot make tenants, nor an administrator's key for itself"
     await transaction`insert into downbeat.api_keys (id, scope, name, hash) values ('admin', 'admin', 'key', '')`;
   });
   await expect(key).rejects.toThrow("row-level security");
+});
+
+test("calendars of the installation are read by every tenant and written by an administrator only", async () => {
+  const insert = (scope: DataScope) =>
+    tenantTransaction(api, scope, (db) =>
+      db.insertInto("downbeat.calendars").values({ tenant_id: null, name: "bank holidays", kind: "blackout", entries: "[]" }).execute(),
+    );
+  const tenant: DataScope = { kind: "tenant", tenantId: ours.tenantId };
+  await expect(insert(tenant)).rejects.toThrow("row-level security");
+  await insert({ kind: "platform" });
+  const names = await tenantTransaction(api, tenant, (db) => db.selectFrom("downbeat.calendars").select("name").orderBy("name").execute());
+  expect(names.map(({ name }) => name)).toEqual(["bank holidays", "holidays"]);
+  const changed = await tenantTransaction(api, tenant, (db) =>
+    db.updateTable("downbeat.calendars").set({ kind: "allow" }).where("name", "=", "bank holidays").executeTakeFirst(),
+  );
+  const deleted = await tenantTransaction(api, tenant, (db) =>
+    db.deleteFrom("downbeat.calendars").where("name", "=", "bank holidays").executeTakeFirst(),
+  );
+  expect([changed.numUpdatedRows, deleted.numDeletedRows]).toEqual([0n, 0n]);
+  await database.admin`delete from downbeat.calendars where tenant_id is null`;
+});
+
+test("a tenant's transaction cannot raise the tenant's own limits, nor end its maintenance", async () => {
+  const changed = tenantTransaction(api, { kind: "tenant", tenantId: ours.tenantId }, (db) =>
+    db
+      .updateTable("downbeat.tenants")
+      .set({ runs_per_day_max: 1_000_000, maintenance_until: new Date() })
+      .where("id", "=", ours.tenantId)
+      .execute(),
+  );
+  await expect(changed).rejects.toThrow("row-level security");
 });
 
 test("a pooled connection carries no tenant over to the next transaction, also after one that failed", async () => {

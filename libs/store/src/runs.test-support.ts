@@ -1,5 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { type ArrangedEndpoint, arrangeEndpoint, arrangeSchedules, databaseNow } from "@downbeat/testkit/arrange.ts";
+import {
+  type ArrangedEndpoint,
+  type ArrangedPolicy,
+  type ArrangedRule,
+  arrangeEndpoint,
+  arrangeSchedules,
+  databaseNow,
+} from "@downbeat/testkit/arrange.ts";
 import type { Sql, TransactionSql } from "./connect.ts";
 import { runId } from "./run-id.ts";
 import type { RunKey } from "./run-key.ts";
@@ -10,13 +17,18 @@ export interface ArrangedSchedule extends ArrangedEndpoint {
   scheduleId: string;
 }
 
-export async function arrangeSchedule(sql: Sql, endpoint?: ArrangedEndpoint): Promise<ArrangedSchedule> {
+export interface ScheduleFields extends ArrangedPolicy {
+  /** Default: every minute. */
+  rule?: ArrangedRule;
+}
+
+export async function arrangeSchedule(
+  sql: Sql,
+  endpoint?: ArrangedEndpoint,
+  { rule = { kind: "cron", cronExpression: "* * * * *" }, ...policy }: ScheduleFields = {},
+): Promise<ArrangedSchedule> {
   const of = endpoint ?? (await arrangeEndpoint(sql, "http://127.0.0.1:9"));
-  const [scheduleId = ""] = await arrangeSchedules(sql, of, {
-    rule: { kind: "cron", cronExpression: "* * * * *" },
-    nextRunAt: 0,
-    isDue: false,
-  });
+  const [scheduleId = ""] = await arrangeSchedules(sql, of, { rule, policy, nextRunAt: 0, isDue: false });
   return { ...of, scheduleId };
 }
 
@@ -34,6 +46,7 @@ export interface RunFields {
   redrives?: number;
   revision?: number;
   reason?: string;
+  blockedBy?: string;
   triggerId?: string;
   leaseToken?: string;
   executor?: string;
@@ -48,10 +61,11 @@ export async function arrangeRun(sql: Sql, { tenantId, scheduleId }: ArrangedSch
   const scheduled = sql`to_timestamp(${scheduledFor / 1000}::float8)`;
   await sql`
     insert into downbeat.runs (tenant_id, id, schedule_id, schedule_revision, scheduled_for, trigger_id, state, reason, due_at, sweep_at, queued_at,
-      started_at, attempt, redrives, lease_token, executor)
+      started_at, attempt, redrives, lease_token, executor, blocked_by)
     values (${tenantId}, ${id}, ${scheduleId}, ${fields.revision ?? 1}, ${scheduled}, ${triggerId}, ${state}, ${fields.reason ?? null},
       ${fields.dueInMs === undefined ? scheduled : fromNow(fields.dueInMs)}, ${fromNow(fields.sweepInMs)}, ${fromNow(fields.queuedInMs)},
-      ${fromNow(fields.startedInMs)}, ${fields.attempt ?? 0}, ${fields.redrives ?? 0}, ${fields.leaseToken ?? null}, ${fields.executor ?? null})`;
+      ${fromNow(fields.startedInMs)}, ${fields.attempt ?? 0}, ${fields.redrives ?? 0}, ${fields.leaseToken ?? null}, ${fields.executor ?? null},
+      ${fields.blockedBy ?? null})`;
   return { tenantId, runId: id };
 }
 
@@ -84,6 +98,7 @@ export interface RunRow {
   revision: number;
   leaseToken: string | null;
   executor: string | null;
+  blockedBy: string | null;
   httpStatus: number | null;
   dueInMs: number;
   sweepInMs: number | null;
@@ -95,7 +110,8 @@ export interface RunRow {
 export async function readRun(sql: Sql, { tenantId, runId: id }: RunKey): Promise<RunRow> {
   const inMs = (column: string) => sql.unsafe(`(extract(epoch from ${column} - now()) * 1000)::float8`);
   const [row] = await sql<RunRow[]>`
-    select state, reason, attempt, redrives, schedule_revision as revision, lease_token as "leaseToken", executor, http_status as "httpStatus",
+    select state, reason, attempt, redrives, schedule_revision as revision, lease_token as "leaseToken", executor, blocked_by as "blockedBy",
+      http_status as "httpStatus",
       ${inMs("due_at")} as "dueInMs", ${inMs("sweep_at")} as "sweepInMs", ${inMs("queued_at")} as "queuedInMs", ${inMs("started_at")} as "startedInMs",
       ${inMs("finished_at")} as "finishedInMs"
     from downbeat.runs where tenant_id = ${tenantId} and id = ${id}`;
@@ -123,6 +139,26 @@ export async function readStats(sql: Sql, { tenantId, scheduleId }: { tenantId: 
     select succeeded::int, failed::int, consecutive_failures as "consecutiveFailures", last_state as "lastState", last_error as "lastError"
     from downbeat.schedule_stats where tenant_id = ${tenantId} and schedule_id = ${scheduleId}`;
   return row;
+}
+
+/** A schedule's gate as it stands in the table: runs that have ended are still in it until somebody asks. */
+export async function readGate(sql: Sql, { scheduleId }: { scheduleId: string }) {
+  const [row] = await sql<{ holders: string[]; waiting: string[]; started: number }[]>`
+    select to_json(holders) as holders, to_json(waiting) as waiting, started::int as started from downbeat.schedule_gates where schedule_id = ${scheduleId}`;
+  return row;
+}
+
+/** A gate with these runs in it, which may be of any state. */
+export async function arrangeGate(
+  sql: Sql,
+  { tenantId, scheduleId }: ArrangedSchedule,
+  gate: { holders?: readonly RunKey[]; waiting?: readonly RunKey[]; started?: number },
+): Promise<void> {
+  const ids = (runs: readonly RunKey[] = []) => `{${runs.map((run) => run.runId).join(",")}}`;
+  await sql`
+    insert into downbeat.schedule_gates (tenant_id, schedule_id, holders, waiting, started)
+    values (${tenantId}, ${scheduleId}, ${ids(gate.holders)}::text::uuid[], ${ids(gate.waiting)}::text::uuid[], ${gate.started ?? 0})
+    on conflict (tenant_id, schedule_id) do update set holders = excluded.holders, waiting = excluded.waiting, started = excluded.started`;
 }
 
 /** Runs `body` in one transaction, in which the database's `now()` stands still: what it wrote can be compared to the millisecond. */

@@ -35,7 +35,7 @@ export interface TakeOverdueOptions {
 /**
  * The sweep: one statement takes up every run whose `sweep_at` has passed, decides by its state, and answers those to send again.
  *
- * - `pending`: the dispatcher that claimed it died before it sent, or the queue refused: send.
+ * - `pending`: the dispatcher that claimed it died before it sent, or the queue refused, or it waited for its turn beside other runs of its schedule: send.
  * - `retrying`: its next attempt is near: send, with the delay until then.
  * - `queued`: its message is lost, or waits in a backlog. Back to `pending` and sent again, at most `redrivesMax` times; each time it is sent it is waited for twice as
  *   long (`mark-queued.ts`), because a backlog must not feed itself.
@@ -61,7 +61,8 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
     ), decided as (
       update downbeat.runs run
       set state = case when is_given_up then 'failed' when overdue.state = 'running' then 'retrying' when overdue.state = 'queued' then 'pending' else overdue.state end,
-        reason = case when not is_given_up then run.reason when overdue.state = 'queued' then 'lost_in_queue' else 'attempts_exhausted' end,
+        -- A run on its way waits for its turn no longer; should it have to again, it says so.
+        reason = case when not is_given_up then nullif(run.reason, 'overlap') when overdue.state = 'queued' then 'lost_in_queue' else 'attempts_exhausted' end,
         due_at = case when overdue.state = 'running' and not is_given_up then now() else run.due_at end,
         redrives = case when overdue.state = 'queued' and not is_given_up then run.redrives + 1 else run.redrives end,
         lease_token = null,

@@ -41,32 +41,53 @@ export interface ArrangedRule {
   runAt?: number;
 }
 
+/** Policies of a schedule, as the table's columns. What is left out is as the schema has it by default. */
+export interface ArrangedPolicy {
+  misfire?: "latest" | "all" | "skip";
+  grace_seconds?: number | null;
+  overlap?: "skip" | "queue_one" | "queue_all" | "allow" | "cancel_previous";
+  max_instances?: number;
+  on_resume?: "skip" | "latest" | "all";
+  spread_seconds?: number;
+  spread_share?: number;
+  max_runs?: number;
+  max_failures?: number;
+  calendar_ids?: readonly string[];
+}
+
 /**
- * `count` schedules of one rule whose next occurrence is `nextRunAt` (ms since 1970), in one statement. Answers their ids. With `isDue: false` they are left out of the due index;
+ * `count` schedules of one rule whose next occurrence is `nextRunAt` (ms since 1970), in one transaction. Answers their ids. With `isDue: false` they are left out of the due index;
  * `makeDue` adds them.
  */
 export async function arrangeSchedules(
   sql: Sql,
   { tenantId, endpointId }: ArrangedEndpoint,
-  options: { rule: ArrangedRule; nextRunAt: number; count?: number; input?: object; isDue?: boolean },
+  options: { rule: ArrangedRule; policy?: ArrangedPolicy; nextRunAt: number; count?: number; input?: object; isDue?: boolean },
 ): Promise<string[]> {
-  const { rule, nextRunAt, count = 1, input = {}, isDue = true } = options;
+  const { rule, policy = {}, nextRunAt, count = 1, input = {}, isDue = true } = options;
   const instant = (at: number | undefined) => (at === undefined ? null : at / 1000);
-  const rows = await sql<{ id: string }[]>`
-    with made as (
-      insert into downbeat.schedules
-        (tenant_id, name, kind, cron_expression, timezone, interval_seconds, anchor_at, run_at, endpoint_id, target, input)
-      select ${tenantId}, 'schedule-' || gen_random_uuid(), ${rule.kind}, ${rule.cronExpression ?? null}, ${rule.timezone ?? "UTC"},
-        ${rule.intervalSeconds ?? null}, to_timestamp(${instant(rule.anchorAt)}::float8), to_timestamp(${instant(rule.runAt)}::float8), ${endpointId},
-        ${sql.json({ type: "http", method: "POST", path: "/hook" })}, ${sql.json(input as never)}
-      from generate_series(1, ${count})
-      returning tenant_id, id
-    ), due as (
-      insert into downbeat.schedule_due (tenant_id, schedule_id, next_run_at)
-      select tenant_id, id, to_timestamp(${nextRunAt / 1000}::float8) from made where ${isDue}
-    )
-    select id from made`;
-  return rows.map((row) => row.id);
+  return sql.begin(async (transaction) => {
+    const rows = await transaction<{ id: string }[]>`
+      with made as (
+        insert into downbeat.schedules
+          (tenant_id, name, kind, cron_expression, timezone, interval_seconds, anchor_at, run_at, endpoint_id, target, input)
+        select ${tenantId}, 'schedule-' || gen_random_uuid(), ${rule.kind}, ${rule.cronExpression ?? null}, ${rule.timezone ?? "UTC"},
+          ${rule.intervalSeconds ?? null}, to_timestamp(${instant(rule.anchorAt)}::float8), to_timestamp(${instant(rule.runAt)}::float8), ${endpointId},
+          ${sql.json({ type: "http", method: "POST", path: "/hook" })}, ${sql.json(input as never)}
+        from generate_series(1, ${count})
+        returning tenant_id, id
+      ), due as (
+        insert into downbeat.schedule_due (tenant_id, schedule_id, next_run_at)
+        select tenant_id, id, to_timestamp(${nextRunAt / 1000}::float8) from made where ${isDue}
+      )
+      select id from made`;
+    const ids = rows.map((row) => row.id);
+    if (Object.keys(policy).length > 0) {
+      await transaction`
+        update downbeat.schedules set ${transaction(policy as Record<string, string>)} where tenant_id = ${tenantId} and id = any(${ids}::uuid[])`;
+    }
+    return ids;
+  });
 }
 
 /** Puts every schedule of the tenant into the due index. */

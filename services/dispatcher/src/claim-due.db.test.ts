@@ -82,27 +82,32 @@ test("what a downtime of months missed is dated in its own days, whose partition
   const batch = await claim();
   expect(batch).toMatchObject({ runs: [{ scheduledFor: now }], missed: 2_400 });
   const rows = await database.admin`select state, range_count as count from downbeat.runs order by scheduled_for`;
-  expect(rows).toMatchObject([{ state: "missed", count: 2_400 }, { state: "pending" }]);
+  // Of all but the last day nothing was to run any more.
+  expect(rows).toMatchObject([{ state: "missed", count: 2_377 }, { state: "missed", count: 23 }, { state: "pending" }]);
 });
 
-test("a downtime longer than one claim evaluates is made up by the next claims, and the sum is the same", async () => {
-  const seconds = 25_000;
-  const from = now - seconds * 1_000;
+test("what one claim does not evaluate the next ones do, and the sum is the same", async () => {
+  const from = now - 600_000;
   await arrangeSchedules(database.admin, endpoint, {
     rule: { kind: "interval", intervalSeconds: 1, anchorAt: from - 1_000 },
+    policy: { overlap: "allow", max_instances: 1_000 },
     nextRunAt: from,
   });
   let missed = 0;
   const runs: number[] = [];
+  const perClaim: number[] = [];
   for (let claims = 0; claims < 3; claims += 1) {
-    const batch = await claim({ horizonMs: 1 });
+    const batch = await claim({ horizonMs: 12_000_000 });
     missed += batch.missed;
     runs.push(...batch.runs.map(({ scheduledFor }) => scheduledFor));
+    perClaim.push(batch.runs.length);
   }
+  expect(perClaim[0]).toBe(10_000);
   const [first = 0] = runs;
   expect(first - from).toBe(missed * 1_000);
   // Without a gap from the first run to the last.
   expect(runs.map((at) => at - first)).toEqual(runs.map((_, index) => index * 1_000));
+  expect(await dueRows()).toMatchObject([{ at: from + (missed + runs.length) * 1_000 }]);
 });
 
 test("a claim that fails leaves every watermark where it was, and no run", async () => {

@@ -4,9 +4,13 @@ import type { Sql } from "@downbeat/store/connect.ts";
 import { ensurePartitions } from "@downbeat/store/ensure-partitions.ts";
 import { inTransaction } from "@downbeat/store/in-transaction.ts";
 import { type InsertedRun, insertClaimed } from "@downbeat/store/insert-claimed.ts";
+import { completeSchedules } from "@downbeat/store/complete-schedules.ts";
+import { endPauses } from "@downbeat/store/end-pauses.ts";
 import { lockDue } from "@downbeat/store/lock-due.ts";
 import { pauseBroken } from "@downbeat/store/pause-broken.ts";
+import { spendBudgets } from "@downbeat/store/tenant-budgets.ts";
 import { planClaim } from "./plan-claim.ts";
+import { readClaimState } from "./read-claim-state.ts";
 
 export interface ClaimDueOptions {
   sql: Sql;
@@ -18,6 +22,7 @@ export interface ClaimDueOptions {
 
 export interface ClaimedBatch {
   runs: InsertedRun[];
+  /** Occurrences that were recorded without a run: missed or skipped. */
   missed: number;
   /** The database's clock at the claim, in ms since 1970. */
   nowAt: number;
@@ -35,7 +40,8 @@ export async function claimDue({ sql, log, horizonMs, batchSize, publishTimeoutM
     const [first] = due;
     if (first === undefined) return { runs: [], missed: 0, nowAt: 0, hasMore: false };
     await failpoint("dispatcher.claim-locked");
-    const plan = planClaim(due, horizonMs);
+    const state = await readClaimState(transaction, due);
+    const plan = planClaim(due, horizonMs, state);
     for (const { schedule, problem } of plan.broken) {
       log.error({ schedule: schedule.scheduleId, tenant: schedule.tenantId }, `paused a schedule that cannot be evaluated: its ${problem}`);
     }
@@ -53,11 +59,14 @@ export async function claimDue({ sql, log, horizonMs, batchSize, publishTimeoutM
     }
     await ensurePartitions(
       transaction,
-      [...plan.runs, ...plan.missed].map((run) => run.scheduledFor),
+      [...plan.runs, ...plan.stretches].map((run) => run.scheduledFor),
       first.nowAt,
     );
     const runs = await insertClaimed(transaction, { ...plan, publishTimeoutMs });
-    const missed = plan.missed.reduce((sum, stretch) => sum + stretch.rangeCount, 0);
+    if (plan.resumed.length > 0) await endPauses(transaction, plan.resumed);
+    if (plan.usedUp.length > 0) await completeSchedules(transaction, plan.usedUp, "max_runs");
+    await spendBudgets(transaction, plan.spent);
+    const missed = plan.stretches.reduce((sum, stretch) => sum + stretch.rangeCount, 0);
     // Those that failed stay due; counting them as progress would lock them again and again.
     const hasMore = plan.isCut || due.length - plan.failed.length >= batchSize;
     return { runs, missed, nowAt: first.nowAt, hasMore };

@@ -46,6 +46,16 @@ export const dispatcherConfig = z.object({
     .describe(
       "After Postgres was away, leases that ran out meanwhile are left alone this long, in seconds. Default 20, more than the longest wait between two tries: executors come first, to record what they did in the outage.",
     ),
+  AUDIT_EVERY_SECONDS: integer(0, 604_800)
+    .default(3_600)
+    .describe(
+      "How often the ledger is compared with the rules, by whichever dispatcher comes first, in seconds; `0` never. Default 3,600: a loss is known within the hour, and a comparison reads what was recorded in its window.",
+    ),
+  AUDIT_WINDOW_HOURS: integer(1, 168)
+    .default(24)
+    .describe(
+      "How far back the audit compares, in hours. Default 24: a night without any dispatcher is looked at the next morning. Longer reads more of the ledger, each time.",
+    ),
   ...commonConfig.shape,
 });
 

@@ -4,6 +4,7 @@ import { lockDue } from "@downbeat/store/lock-due.ts";
 import { takeOverdue } from "@downbeat/store/take-overdue.ts";
 import type { DispatcherConfig } from "./config.ts";
 import { planClaim } from "./plan-claim.ts";
+import { readClaimState } from "./read-claim-state.ts";
 import { sweepLimits } from "./sweep-overdue.ts";
 
 export interface DryRunOptions {
@@ -17,8 +18,9 @@ export interface DryRunOptions {
 export interface DryRun {
   /** The database's clock. */
   nowAt: number;
-  runs: { tenant: string; schedule: string; runId: string; scheduledFor: number }[];
-  missed: { tenant: string; schedule: string; from: number; to: number; count: number }[];
+  runs: { tenant: string; schedule: string; runId: string; scheduledFor: number; dueAt: number }[];
+  /** Stretches that would be recorded without a run. */
+  missed: { tenant: string; schedule: string; state: string; reason: string; from: number; to: number; count: number }[];
   /** Runs the sweep would take up, and why. */
   overdue: { tenant: string; runId: string; found: string; isSendable: boolean }[];
   /** Schedules whose rule cannot be evaluated. */
@@ -61,7 +63,7 @@ async function look(sql: TransactionSql, config: DryRunOptions["config"], tenant
   if (tenant !== undefined && tenantId === undefined) throw new UnknownTenantError(`there is no tenant "${tenant}"`);
   const horizonMs = config.HORIZON_SECONDS * 1_000;
   const due = await lockDue(sql, { horizonMs, schedulesMax, tenantId });
-  const plan = planClaim(due, horizonMs);
+  const plan = planClaim(due, horizonMs, await readClaimState(sql, due));
   const overdue = await takeOverdue(sql, {
     ...sweepLimits,
     runsMax: schedulesMax,
@@ -82,9 +84,16 @@ async function look(sql: TransactionSql, config: DryRunOptions["config"], tenant
   return {
     nowAt: due[0]?.nowAt ?? tenants[0]?.nowAt ?? Date.now(),
     runs: plan.runs
-      .map((run) => ({ ...named(run), runId: run.runId, scheduledFor: run.scheduledFor }))
+      .map((run) => ({ ...named(run), runId: run.runId, scheduledFor: run.scheduledFor, dueAt: run.dueAt }))
       .sort((a, b) => a.scheduledFor - b.scheduledFor || a.schedule.localeCompare(b.schedule)),
-    missed: plan.missed.map((run) => ({ ...named(run), from: run.rangeFrom, to: run.scheduledFor, count: run.rangeCount })),
+    missed: plan.stretches.map((run) => ({
+      ...named(run),
+      state: run.state,
+      reason: run.reason,
+      from: run.rangeFrom,
+      to: run.scheduledFor,
+      count: run.rangeCount,
+    })),
     overdue: overdue.map((run) => ({
       tenant: slugOf.get(run.tenantId) ?? run.tenantId,
       runId: run.runId,

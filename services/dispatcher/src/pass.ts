@@ -2,9 +2,12 @@ import type { QueueClient } from "@downbeat/queue/client.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
 import { describeError, type Log } from "@downbeat/runtime/log.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
+import { findUnfinishedBackfills } from "@downbeat/store/lock-backfill.ts";
 import { recordPass } from "@downbeat/store/record-pass.ts";
+import { UnusableRuleError } from "@downbeat/timing/rule.ts";
 import { claimDue } from "./claim-due.ts";
 import type { DispatcherConfig } from "./config.ts";
+import { feedBackfill } from "./feed-backfills.ts";
 import { Sender } from "./send-claimed.ts";
 import { sweepOverdue } from "./sweep-overdue.ts";
 
@@ -22,6 +25,7 @@ export interface PassOptions {
 }
 
 export interface PassCounts {
+  /** Runs made: of occurrences that are due, and of backfills. */
   claimed: number;
   missed: number;
   sent: number;
@@ -30,7 +34,7 @@ export interface PassCounts {
 }
 
 /**
- * One pass: sweep what was left behind, claim what is due, and hand both to the queue while claiming goes on. Writes one log line, unless it failed or had nothing to do, and one `dispatch_passes` row.
+ * One pass: sweep what was left behind, claim what is due, feed backfills, and hand all of it to the queue while claiming goes on. Writes one log line, unless it failed or had nothing to do, and one `dispatch_passes` row.
  * Throws when Postgres or the queue failed it; whatever was committed by then is taken up by the next pass, of this or any other dispatcher.
  */
 export async function runPass(options: PassOptions): Promise<PassCounts> {
@@ -50,6 +54,7 @@ export async function runPass(options: PassOptions): Promise<PassCounts> {
   try {
     await sweepAll(options, sender, counts);
     await claimAll(options, sender, counts);
+    await feedAll(options, sender, counts);
   } catch (error) {
     failure = error;
   }
@@ -111,9 +116,34 @@ async function claimAll({ sql, clock, log, config, signal }: PassOptions, sender
     counts.claimed += batch.runs.length;
     counts.missed += batch.missed;
     sender.send(
-      batch.runs.map(({ tenantId, runId, scheduledFor }) => ({ tenantId, runId, dueAt: scheduledFor, attempt: 0 })),
+      batch.runs.map(({ tenantId, runId, dueAt }) => ({ tenantId, runId, dueAt, attempt: 0 })),
       { nowAt: batch.nowAt, askedAtMs },
     );
     if (!batch.hasMore || signal.aborted) return;
+  }
+}
+
+/** Backfills come last: what they run is long past. While the queue is away they wait, for what they have open already. */
+async function feedAll({ sql, clock, log, config, signal }: PassOptions, sender: Sender, counts: Counts): Promise<void> {
+  for (const backfill of await findUnfinishedBackfills(sql)) {
+    try {
+      for (let isCut = true; isCut && !signal.aborted && !sender.hasFailed;) {
+        const askedAtMs = clock.monotonic();
+        const fed = await feedBackfill({ sql, backfill, publishTimeoutMs: config.PUBLISH_TIMEOUT_MS });
+        counts.claimed += fed.runs.length;
+        sender.send(
+          fed.runs.map(({ tenantId, runId, dueAt }) => ({ tenantId, runId, dueAt, attempt: 0 })),
+          { nowAt: fed.nowAt, askedAtMs },
+        );
+        ({ isCut } = fed);
+      }
+    } catch (error) {
+      // A rule that the time zone database no longer knows: this backfill stands still, and the others go on.
+      if (!(error instanceof UnusableRuleError)) throw error;
+      log.error(
+        { tenant: backfill.tenantId, backfill: backfill.backfillId, err: error },
+        `cannot feed a backfill: its ${error.field} ${error.message}`,
+      );
+    }
   }
 }

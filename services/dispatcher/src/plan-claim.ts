@@ -1,13 +1,25 @@
-import type { Claim, ClaimedRun, MissedStretch, Watermark } from "@downbeat/store/insert-claimed.ts";
+import type { Claim, ClaimedRun, ClaimedStretch, Watermark } from "@downbeat/store/insert-claimed.ts";
 import type { DueSchedule } from "@downbeat/store/lock-due.ts";
+import type { GateRow } from "@downbeat/store/read-gates.ts";
+import type { PausedSchedule } from "@downbeat/store/end-pauses.ts";
 import { runId } from "@downbeat/store/run-id.ts";
-import { dueLimits, planDue } from "@downbeat/timing/plan-due.ts";
-import { type Rule, UnusableRuleError } from "@downbeat/timing/rule.ts";
+import type { RunReason } from "@downbeat/store/run-states.ts";
+import { type CalendarsById, noCalendars, toTiming } from "@downbeat/store/stored-timing.ts";
+import { passGate, type Gate } from "@downbeat/timing/pass-gate.ts";
+import { dueLimits, occurrenceAt, planDropped, planDue, type Stretch, type Timing } from "@downbeat/timing/plan-due.ts";
+import { UnusableRuleError } from "@downbeat/timing/rule.ts";
+import type { Occurrence } from "@downbeat/timing/spread.ts";
 
 export interface ClaimPlan extends Omit<Claim, "publishTimeoutMs"> {
   runs: ClaimedRun[];
-  missed: MissedStretch[];
+  stretches: ClaimedStretch[];
   watermarks: Watermark[];
+  /** Schedules whose pause ended by itself. */
+  resumed: PausedSchedule[];
+  /** Schedules that have had all the runs they may have. */
+  usedUp: { tenantId: string; scheduleId: string }[];
+  /** Runs planned for tenants with a daily limit. */
+  spent: Map<string, number>;
   /** Schedules whose rule cannot be evaluated: the occurrence that was known to be due runs, and they are to be paused. */
   broken: { schedule: DueSchedule; problem: string }[];
   /** Schedules that could not be planned for a reason of ours. They stay due. */
@@ -16,20 +28,57 @@ export interface ClaimPlan extends Omit<Claim, "publishTimeoutMs"> {
   isCut: boolean;
 }
 
+/** What the database says about the schedules besides their rules, asked only for those it can matter for. */
+export interface ClaimState {
+  calendars: CalendarsById;
+  /** Gates by schedule id. */
+  gates: ReadonlyMap<string, GateRow>;
+  /** Runs left for the day, by tenant, of tenants with a limit. */
+  budgets: ReadonlyMap<string, number>;
+}
+
+export const emptyClaimState: ClaimState = { calendars: noCalendars, gates: new Map(), budgets: new Map() };
+
 /** Occurrences evaluated in one claim: well under a second of work, because its transaction holds locks meanwhile. */
 const evaluationsMax = 50_000;
 
+/** A stretch is counted and not walked; finding its ends costs about as much as this many occurrences, and each of its days as much as two. */
+const evaluationsOfStretch = 100;
+const evaluationsOfDay = 2;
+
+/** A late occurrence that runs after all is looked for backwards, and asked about what is under way: as much as this many others. */
+const evaluationsOfLate = 5;
+
+/** A schedule that is put off is looked at again this long after it would otherwise be claimed. */
+const putOffMs = 5_000;
+
 /** What a claim of these schedules writes: pure, so that `--dry-run` and the pass cannot differ. Instants in ms since 1970. */
-export function planClaim(schedules: readonly DueSchedule[], horizonMs: number): ClaimPlan {
-  const plan: ClaimPlan = { runs: [], missed: [], watermarks: [], broken: [], failed: [], isCut: false };
+export function planClaim(schedules: readonly DueSchedule[], horizonMs: number, state: ClaimState = emptyClaimState): ClaimPlan {
+  const plan: ClaimPlan = {
+    runs: [],
+    stretches: [],
+    watermarks: [],
+    resumed: [],
+    usedUp: [],
+    spent: new Map(),
+    broken: [],
+    failed: [],
+    isCut: false,
+  };
   let evaluationsLeft = evaluationsMax;
   for (const schedule of schedules) {
     if (evaluationsLeft <= 0) return { ...plan, isCut: true };
     try {
-      evaluationsLeft -= planSchedule(plan, schedule, horizonMs, evaluationsLeft);
+      const planned = new SchedulePlanner(schedule, { horizonMs, state, spent: plan.spent, occurrencesMax: evaluationsLeft }).plan();
+      evaluationsLeft -= planned.evaluations;
+      plan.runs.push(...planned.runs);
+      plan.stretches.push(...planned.stretches);
+      plan.watermarks.push(planned.watermark);
+      if (planned.isResumed) plan.resumed.push({ tenantId: schedule.tenantId, scheduleId: schedule.scheduleId });
+      if (planned.isUsedUp) plan.usedUp.push({ tenantId: schedule.tenantId, scheduleId: schedule.scheduleId });
     } catch (error) {
       if (error instanceof UnusableRuleError) {
-        plan.runs.push(runOf(schedule, schedule.nextRunAt));
+        plan.runs.push(toRun(schedule, { at: schedule.nextRunAt, dueAt: schedule.nextRunAt }, null, null));
         plan.broken.push({ schedule, problem: `${error.field} ${error.message}` });
       } else plan.failed.push({ schedule, error });
     }
@@ -37,32 +86,243 @@ export function planClaim(schedules: readonly DueSchedule[], horizonMs: number):
   return plan;
 }
 
-/** Answers how many occurrences were evaluated. */
-function planSchedule(plan: ClaimPlan, schedule: DueSchedule, horizonMs: number, evaluationsLeft: number): number {
-  const due = planDue({
-    rule: toRule(schedule),
-    fromAt: schedule.nextRunAt,
-    nowAt: schedule.nowAt,
-    untilAt: schedule.nowAt + horizonMs,
-    ...dueLimits,
-    occurrencesMax: Math.min(dueLimits.occurrencesMax, evaluationsLeft),
-  });
-  for (const at of due.runAt) plan.runs.push(runOf(schedule, at));
-  if (due.missed !== null)
-    plan.missed.push({ ...runOf(schedule, due.missed.to), rangeFrom: due.missed.from, rangeCount: due.missed.count });
-  plan.watermarks.push({ tenantId: schedule.tenantId, scheduleId: schedule.scheduleId, nextRunAt: due.nextAt });
-  return due.runAt.length + (due.missed?.count ?? 0);
+/** True when the state of the schedule's other runs can decide about what is claimed of it now: something of it is due already, or its runs are counted. */
+export function needsGate({ nextRunAt, nowAt, maxRuns }: DueSchedule): boolean {
+  return nextRunAt <= nowAt || maxRuns !== null;
 }
 
-function runOf({ tenantId, scheduleId, revision }: DueSchedule, scheduledFor: number): ClaimedRun {
+interface PlannedSchedule {
+  runs: ClaimedRun[];
+  stretches: ClaimedStretch[];
+  watermark: Watermark;
+  isResumed: boolean;
+  isUsedUp: boolean;
+  evaluations: number;
+}
+
+interface PlannerOptions {
+  horizonMs: number;
+  state: ClaimState;
+  spent: Map<string, number>;
+  occurrencesMax: number;
+}
+
+/** Plans one schedule: walks its watermark through a pause that ended, maintenance, what is late and what is to come, and then asks overlap and limits. */
+class SchedulePlanner {
+  readonly #schedule: DueSchedule;
+  readonly #options: PlannerOptions;
+  readonly #timing: Timing;
+  #stretches: ClaimedStretch[] = [];
+  #due: Occurrence[] = [];
+  #next: Occurrence | null;
+  /** How much work this was, in occurrences. */
+  #evaluations = 0;
+
+  constructor(schedule: DueSchedule, options: PlannerOptions) {
+    this.#schedule = schedule;
+    this.#options = options;
+    this.#timing = toTiming(schedule.scheduleId, schedule, options.state.calendars);
+    this.#next = { at: schedule.nextRunAt, dueAt: schedule.nextRunAt };
+  }
+
+  plan(): PlannedSchedule {
+    const { nowAt, maintenanceFrom, maintenanceUntil } = this.#schedule;
+    const isResumed = this.#endPause();
+    this.#planUntil(maintenanceFrom ?? Infinity);
+    const isOver = maintenanceUntil !== null && maintenanceUntil <= nowAt + this.#options.horizonMs;
+    // Where there was more before the maintenance than is planned at once, the rest comes first.
+    if (maintenanceFrom !== null && isOver && this.#next !== null && this.#next.dueAt >= maintenanceFrom) {
+      this.#drop(maintenanceUntil, 0, "maintenance");
+      this.#planUntil(Infinity);
+    }
+    this.#applyOverlap();
+    const { allowed, isUsedUp } = this.#applyMaxRuns();
+    this.#applyBudget();
+    const next = isUsedUp ? null : (allowed ?? this.#watermark());
+    const { tenantId, scheduleId } = this.#schedule;
+    const retryUntil = this.#retryUntil();
+    const runs = this.#due.map((occurrence, index) =>
+      toRun(this.#schedule, occurrence, this.#spreadMsOf(occurrence), retryUntil[index] ?? null),
+    );
+    const watermark = { tenantId, scheduleId, next };
+    return { runs, stretches: this.#stretches, watermark, isResumed, isUsedUp, evaluations: this.#evaluations };
+  }
+
+  /** What fell into a pause that ended by itself is dropped or made up for, as the schedule's `on_resume` says. */
+  #endPause(): boolean {
+    const { pausedAt, pausedUntil, onResume } = this.#schedule;
+    if (pausedAt === null || pausedUntil === null) return false;
+    this.#drop(pausedUntil, { skip: 0, latest: 1, all: dueLimits.catchupMax }[onResume], "paused");
+    return true;
+  }
+
+  #drop(untilAt: number, keptMax: number, reason: RunReason): void {
+    if (this.#next === null || this.#next.at >= untilAt) return;
+    const { due, dropped, next } = planDropped({
+      timing: this.#timing,
+      fromAt: this.#next.at,
+      untilAt,
+      keptMax,
+      // A pause is ended a little ahead of its time, and what it kept back starts when it is over.
+      nowAt: Math.max(this.#schedule.nowAt, untilAt),
+    });
+    if (dropped !== null) this.#addStretch({ ...dropped, reason }, "skipped", null);
+    this.#settle(due, dropped === null ? [] : [dropped], next);
+  }
+
+  /** Plans what is due before the horizon and before `endAt`. */
+  #planUntil(endAt: number): void {
+    if (this.#next === null || this.#next.at >= endAt) return;
+    const { nowAt } = this.#schedule;
+    const lateAt = Math.min(nowAt, endAt);
+    const { due, missed, next } = planDue({
+      timing: this.#timing,
+      fromAt: this.#next.at,
+      nowAt: lateAt,
+      untilAt: Math.min(nowAt + this.#options.horizonMs, endAt),
+      ...dueLimits,
+      occurrencesMax: Math.min(dueLimits.occurrencesMax, this.#options.occurrencesMax),
+    });
+    for (const stretch of missed) this.#addStretch(stretch, "missed", null);
+    // What is made up for starts now. Due when a maintenance began that is over, it would be skipped by whoever leases it.
+    const isMadeUpFor = ({ dueAt }: Occurrence) => lateAt < nowAt && dueAt === Math.floor(lateAt);
+    const starting = due.map((occurrence) => (isMadeUpFor(occurrence) ? { ...occurrence, dueAt: Math.floor(nowAt) } : occurrence));
+    this.#settle(starting, missed, next);
+  }
+
+  #settle(due: readonly Occurrence[], stretches: readonly { from: number; to: number }[], next: Occurrence | null): void {
+    this.#due.push(...due);
+    this.#next = next;
+    const { nowAt } = this.#schedule;
+    for (const { dueAt } of due) this.#evaluations += dueAt > nowAt ? 1 : evaluationsOfLate;
+    for (const { from, to } of stretches) this.#evaluations += evaluationsOfStretch + (evaluationsOfDay * (to - from)) / 86_400_000;
+  }
+
+  /**
+   * Of what is due already, decides which may run while others of the schedule are under way: all of it is to start now, in order. What is still to come is decided about at
+   * its instant, by the executor that leases it, because only then is it known what is under way.
+   */
+  #applyOverlap(): void {
+    const { overlap, maxInstances, scheduleId, nowAt } = this.#schedule;
+    const state = this.#options.state.gates.get(scheduleId);
+    let gate: Gate = { holders: state?.holders ?? [], waiting: state?.waiting ?? [] };
+    const kept: Occurrence[] = [];
+    const skipped: { occurrence: Occurrence; heldBy: string }[] = [];
+    for (const occurrence of this.#due) {
+      if (occurrence.dueAt > nowAt) {
+        kept.push(occurrence);
+        continue;
+      }
+      const id = runId(scheduleId, occurrence.at);
+      const passed = passGate(gate, { overlap, instancesMax: maxInstances }, id);
+      gate = passed.gate;
+      if (passed.verdict.verdict === "skipped") {
+        skipped.push({ occurrence, heldBy: passed.verdict.heldBy });
+        continue;
+      }
+      // One that nobody has started yet is not canceled but never begun.
+      const replaced = passed.verdict.verdict === "admitted" ? passed.verdict.replaced : [];
+      const earlier = kept.at(-1);
+      if (earlier !== undefined && replaced.includes(runId(scheduleId, earlier.at))) {
+        skipped.push({ occurrence: earlier, heldBy: id });
+        kept.pop();
+      }
+      kept.push(occurrence);
+    }
+    this.#due = kept;
+    for (const { occurrence, heldBy } of skipped) this.#skip(occurrence, "overlap", heldBy);
+  }
+
+  /**
+   * A limit of runs counts those that started, so what is claimed ahead only may count. As many are claimed as the limit leaves; then the schedule is put off until it is known how
+   * they went: it is used up, or has some left.
+   */
+  #applyMaxRuns(): { allowed?: Watermark["next"]; isUsedUp: boolean } {
+    const { maxRuns, scheduleId, nowAt } = this.#schedule;
+    if (maxRuns === null) return { isUsedUp: false };
+    const { started = 0, outstanding = 0 } = this.#options.state.gates.get(scheduleId) ?? {};
+    if (started >= maxRuns) {
+      this.#due = [];
+      this.#stretches = [];
+      return { isUsedUp: true };
+    }
+    const over = this.#due[Math.max(0, maxRuns - started - outstanding)];
+    if (over === undefined) return { isUsedUp: false };
+    this.#due = this.#due.filter(({ at }) => at < over.at);
+    this.#stretches = this.#stretches.filter(({ scheduledFor }) => scheduledFor < over.at);
+    const putOffTo = Math.max(over.dueAt, nowAt + this.#options.horizonMs + putOffMs);
+    return { allowed: { scheduledFor: over.at, dueAt: putOffTo }, isUsedUp: false };
+  }
+
+  #applyBudget(): void {
+    const { tenantId, runsPerDayMax } = this.#schedule;
+    if (runsPerDayMax === null) return;
+    const { budgets } = this.#options.state;
+    const left = Math.max(0, (budgets.get(tenantId) ?? runsPerDayMax) - (this.#options.spent.get(tenantId) ?? 0));
+    const over = this.#due.slice(left);
+    this.#due = this.#due.slice(0, left);
+    for (const occurrence of over) this.#skip(occurrence, "budget", null);
+    this.#options.spent.set(tenantId, (this.#options.spent.get(tenantId) ?? 0) + this.#due.length);
+  }
+
+  /** The first occurrence that is not decided about; under maintenance, to be looked at when that may be over. */
+  #watermark(): Watermark["next"] {
+    if (this.#next === null) return null;
+    const { at, dueAt } = this.#next;
+    const { maintenanceFrom, maintenanceUntil, nowAt } = this.#schedule;
+    const isHeld = maintenanceFrom !== null && dueAt >= maintenanceFrom && dueAt < (maintenanceUntil ?? Infinity);
+    if (!isHeld) return { scheduledFor: at, dueAt };
+    const later = nowAt + this.#options.horizonMs + putOffMs;
+    return { scheduledFor: at, dueAt: Math.max(dueAt, Math.min(maintenanceUntil ?? later, later)) };
+  }
+
+  /** Neighbours with one reason are one row. */
+  #skip({ at }: Occurrence, reason: RunReason, blockedBy: string | null): void {
+    const last = this.#stretches.at(-1);
+    if (last?.state === "skipped" && last.reason === reason && last.blockedBy === blockedBy && this.#isNeighbour(last.scheduledFor, at)) {
+      this.#stretches.pop();
+      const { rangeFrom, rangeCount } = last;
+      this.#addStretch({ from: rangeFrom, to: at, count: rangeCount + 1, reason }, "skipped", blockedBy);
+    } else this.#addStretch({ from: at, to: at, count: 1, reason }, "skipped", blockedBy);
+  }
+
+  /** True when nothing that runs, and no other stretch, lies between the two. */
+  #isNeighbour(earlier: number, later: number): boolean {
+    const isBetween = (at: number) => at > earlier && at < later;
+    return !this.#due.some(({ at }) => isBetween(at)) && !this.#stretches.some(({ scheduledFor }) => isBetween(scheduledFor));
+  }
+
+  #addStretch({ from, to, count, reason }: Stretch<RunReason>, state: "missed" | "skipped", blockedBy: string | null): void {
+    this.#stretches.push({ ...toOccurrence(this.#schedule, to), state, reason, rangeFrom: from, rangeCount: count, blockedBy });
+  }
+
+  /** Null for one that is made up for: it starts when it starts, spread or not. */
+  #spreadMsOf({ at, dueAt }: Occurrence): number | null {
+    return this.#timing.spread === null || dueAt !== occurrenceAt(this.#timing, at).dueAt ? null : dueAt - at;
+  }
+
+  /** For each occurrence that runs, when the first one that starts later than it, and is still to come, starts. One walk from the end, for thousands may start at once. */
+  #retryUntil(): (number | null)[] {
+    const { nowAt } = this.#schedule;
+    let startAt = this.#next === null ? Infinity : Math.max(this.#next.dueAt, nowAt);
+    let laterAt: number | null = null;
+    const answer = this.#due.map((): number | null => null);
+    for (let index = this.#due.length - 1; index >= 0; index -= 1) {
+      const ownAt = Math.max(this.#due[index]?.dueAt ?? nowAt, nowAt);
+      if (ownAt < startAt) {
+        laterAt = startAt === Infinity ? null : startAt;
+        startAt = ownAt;
+      }
+      answer[index] = laterAt;
+    }
+    return answer;
+  }
+}
+
+function toOccurrence({ tenantId, scheduleId, revision }: DueSchedule, scheduledFor: number) {
   return { tenantId, runId: runId(scheduleId, scheduledFor), scheduleId, scheduleRevision: revision, scheduledFor };
 }
 
-function toRule(schedule: DueSchedule): Rule {
-  const { kind, cronExpression, timezone, intervalSeconds, anchorAt, runAt, startsAt, endsAt } = schedule;
-  const bounds = { ...(startsAt === null ? {} : { startsAt }), ...(endsAt === null ? {} : { endsAt }) };
-  if (kind === "cron" && cronExpression !== null) return { kind, cronExpression, timezone, ...bounds };
-  if (kind === "interval" && intervalSeconds !== null && anchorAt !== null) return { kind, intervalSeconds, anchorAt, ...bounds };
-  if (kind === "once" && runAt !== null) return { kind, runAt, ...bounds };
-  throw new Error(`schedule ${schedule.scheduleId} of kind ${kind} lacks the fields of its kind`);
+function toRun(schedule: DueSchedule, { at, dueAt }: Occurrence, spreadMs: number | null, retryUntil: number | null): ClaimedRun {
+  return { ...toOccurrence(schedule, at), dueAt, spreadMs, retryUntil };
 }

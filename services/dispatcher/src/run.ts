@@ -7,9 +7,12 @@ import type { Log } from "@downbeat/runtime/log.ts";
 import { systemRandom } from "@downbeat/runtime/random.ts";
 import { connect } from "@downbeat/store/connect.ts";
 import { listenForDue } from "@downbeat/store/listen-for-due.ts";
+import { auditLedger } from "./audit-ledger.ts";
 import type { DispatcherConfig } from "./config.ts";
 import { dispatchLoop } from "./dispatch-loop.ts";
+import { upkeepLoop, upkeepOnce, type UpkeepOptions } from "./upkeep-loop.ts";
 import { WakeSignal } from "./wake-signal.ts";
+import { watchTzdata } from "./watch-tzdata.ts";
 
 /**
  * The dispatcher: claims what is due and hands it to the queue.
@@ -39,7 +42,16 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
       listenForDue(config.DATABASE_URL, () => wake.ring()),
     );
 
-  const ended = dispatchLoop({
+  const upkeepSql = connect({
+    url: config.DATABASE_URL,
+    role: "downbeat_dispatcher",
+    connectionsMax: 1,
+    applicationName: "downbeat-upkeep",
+  });
+  lifecycle.onClose("postgres for upkeep", () => upkeepSql.end({ timeout: 2 }));
+  const upkeep = upkeepOf(config, { sql: upkeepSql, clock: systemClock, log, dispatcher, signal: lifecycle.signal });
+
+  const passes = dispatchLoop({
     sql,
     queue,
     clock: systemClock,
@@ -50,6 +62,25 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
     signal: lifecycle.signal,
     wake,
   });
+  const ended = config.DISPATCH_FOR_SECONDS === 0 ? passes.then(() => upkeepOnce(upkeep)) : passes;
   lifecycle.onClose("passes", () => ended.catch(() => {}));
+  if (config.DISPATCH_FOR_SECONDS !== 0) {
+    const upkept = upkeepLoop(upkeep);
+    // A step ends within seconds; one that hangs on a dead connection must not hold up the end of the process.
+    lifecycle.onClose("upkeep", () => Promise.race([upkept, systemClock.sleep(upkeepCloseMsMax)]));
+  }
   return { ended, close: () => lifecycle.close(log) };
+}
+
+const upkeepCloseMsMax = 10_000;
+
+/** The zones come first: a new version of them decides what the audit expects. */
+function upkeepOf(config: DispatcherConfig, parts: Omit<UpkeepOptions, "jobs">): UpkeepOptions {
+  const tzdata = { name: "watch the time zone database", runOnce: () => watchTzdata({ ...parts, version: process.versions.tz ?? null }) };
+  const everyMs = config.AUDIT_EVERY_SECONDS * 1_000;
+  const audit = {
+    name: "audit the ledger",
+    runOnce: () => auditLedger({ ...parts, everyMs, windowMs: config.AUDIT_WINDOW_HOURS * 3_600_000 }),
+  };
+  return { ...parts, jobs: everyMs === 0 ? [tzdata] : [tzdata, audit] };
 }

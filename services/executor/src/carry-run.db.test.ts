@@ -56,7 +56,8 @@ beforeEach(async ({ onTestFinished }) => {
 /** Leases a run and stands ready to carry it. The clock shows the database's time of the lease and stands still. */
 async function arrange(fields?: RunFields) {
   const sql = database.connectAs("downbeat_executor");
-  const key = await arrangeRun(database.admin, schedule, fields);
+  // Of a schedule of its own: what else a test leases is not in its way.
+  const key = await arrangeRun(database.admin, await arrangeSchedule(database.admin, schedule), fields);
   const { answers, nowAt } = await leaseRuns(sql, { keys: [key], executor: "executor-1", leaseMs, holdMsMax: 60_000 });
   const [answer] = answers;
   if (answer?.verdict !== "leased") throw new Error("the run was not leased");

@@ -1,9 +1,10 @@
-import { buildRequest, type Target } from "@downbeat/delivery/build-request.ts";
+import { buildCancelRequest, buildRequest, type Target } from "@downbeat/delivery/build-request.ts";
 import type { Caller } from "@downbeat/delivery/call.ts";
 import { classify, publicCode } from "@downbeat/delivery/outcome.ts";
 import { nextDelay } from "@downbeat/delivery/retry-policy.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
 import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
+import { backfillTrigger } from "@downbeat/store/trigger.ts";
 import type { AttemptRecord } from "@downbeat/store/record-outcomes.ts";
 import type { DatabaseTime } from "./database-time.ts";
 import type { Endpoints } from "./endpoints.ts";
@@ -24,7 +25,7 @@ export interface Delivered {
   detail: string | null;
 }
 
-/** No attempt starts later than this after the occurrence (rule W13). */
+/** No attempt of an occurrence starts later than this after it (rule W13). */
 const retriedForMsMax = 72 * 3_600_000;
 
 const userAgent = "Downbeat/0.1 (+webhook)";
@@ -45,6 +46,7 @@ export async function deliver(run: LeasedRun, options: DeliverOptions): Promise<
       tenantId: run.tenantId,
       scheduledForMs: run.scheduledFor,
       attempt: run.attempt,
+      isBackfilled: isBackfill(run),
     },
     // Validated by the API's schema when the schedule was saved.
     target: run.target as Target,
@@ -66,7 +68,9 @@ export async function deliver(run: LeasedRun, options: DeliverOptions): Promise<
             outcome,
             random,
             nowMs: databaseTime.now(),
-            endsAtMs: run.scheduledFor + retriedForMsMax,
+            // What is backfilled is of the past as it is.
+            ...(isBackfill(run) ? {} : { endsAtMs: run.scheduledFor + retriedForMsMax }),
+            ...(run.retryUntil === null ? {} : { nextFireAtMs: run.retryUntil }),
           }),
         );
   const code = publicCode(outcome.code);
@@ -85,6 +89,29 @@ export async function deliver(run: LeasedRun, options: DeliverOptions): Promise<
     next,
   };
   return { record, internalCode: outcome.code, detail: result.kind === "failure" ? result.detail : null };
+}
+
+/** Tells the endpoint that a run it was called for is canceled because a newer one starts in its place. What comes of it is logged and changes nothing. */
+export async function tellCanceled(run: LeasedRun, canceledRunId: string, options: DeliverOptions): Promise<string> {
+  const { endpoints, caller, databaseTime, allowPrivateTargets } = options;
+  const endpoint = endpoints.get({ tenantId: run.tenantId, endpointId: run.endpointId, revision: run.endpointRevision });
+  if (endpoint === undefined) return "endpoint_unknown";
+  const built = buildCancelRequest({
+    run: { id: canceledRunId, scheduleId: run.scheduleId, tenantId: run.tenantId, replacedBy: run.runId },
+    target: run.target as Target,
+    endpoint: { ...endpoint, timeoutMs: Math.min(endpoint.timeoutMs, cancelTimeoutMs) },
+    attemptAtMs: databaseTime.now(),
+    userAgent,
+    allowPrivateTargets,
+  });
+  return classify(built.ok ? await caller.call(built.request) : built.refusal).code;
+}
+
+/** The new run waits for the call that cancels the old one, so it must not take long. */
+const cancelTimeoutMs = 5_000;
+
+function isBackfill({ triggerId }: LeasedRun): boolean {
+  return triggerId.startsWith(backfillTrigger);
 }
 
 function toNext(decision: ReturnType<typeof nextDelay>): AttemptRecord["next"] {

@@ -18,6 +18,7 @@ import { isTransientDatabaseError } from "@downbeat/store/transient.ts";
 import { carryRun, type CarryRunOptions } from "./carry-run.ts";
 import type { ExecutorConfig } from "./config.ts";
 import { DatabaseTime } from "./database-time.ts";
+import { tellCanceled } from "./deliver.ts";
 import { Endpoints } from "./endpoints.ts";
 import { LeaseWaiting } from "./lease-waiting.ts";
 import { MessageSettler } from "./message-settler.ts";
@@ -82,7 +83,7 @@ export class Executor {
       leasedMax: 2 * config.MAX_CONCURRENT_RUNS,
       waitingMax: config.PREFETCH_RUNS,
       signal: this.#draining.signal,
-      onLeased: (received, run) => this.#carry(received, run),
+      onLeased: (received, run, replaced) => this.#carry(received, run, replaced),
       onSettled: (received, settlement) => this.#messages.settle(received, settlement),
       onUnknown: (received) =>
         void this.#reject(received, `names run ${received.runId} of tenant ${received.tenantId}, which the ledger does not have`),
@@ -185,8 +186,8 @@ export class Executor {
     this.#messages.settle(received, isKept ? { isDone: true } : { isDone: false, againInSeconds: 0 });
   }
 
-  #carry(received: ReceivedRun, run: LeasedRun): void {
-    const carried = this.#carryAndSettle(received, run).finally(() => {
+  #carry(received: ReceivedRun, run: LeasedRun, replaced: readonly string[]): void {
+    const carried = this.#carryAndSettle(received, run, replaced).finally(() => {
       this.#carried.delete(carried);
       this.#leaseWaiting.release();
     });
@@ -194,9 +195,13 @@ export class Executor {
   }
 
   /** Never rejects: whatever goes wrong with one run is that run's affair. */
-  async #carryAndSettle(received: ReceivedRun, run: LeasedRun): Promise<void> {
+  async #carryAndSettle(received: ReceivedRun, run: LeasedRun, replaced: readonly string[]): Promise<void> {
     const { sql, log, config } = this.#options;
     try {
+      for (const runId of replaced) {
+        const code = await tellCanceled(run, runId, this.#carryOptions);
+        log.info({ tenant: run.tenantId, schedule: run.scheduleId, run: runId, replacedBy: run.runId, code }, "told the endpoint that a run is canceled");
+      }
       const carried = await carryRun(run, this.#carryOptions);
       if (carried === "uncalled") await returnLeases(sql, [run], config.LOST_AFTER_SECONDS * 1_000);
       this.#messages.settle(received, carried === "uncalled" ? { isDone: false, againInSeconds: 0 } : { isDone: true });

@@ -73,9 +73,12 @@ async function arrange(options: Partial<LeaseWaitingOptions> = {}, role: Databas
   };
 }
 
+/** Of a schedule each, for runs of one schedule do not run beside each other; all with one endpoint. */
 async function arrangeRuns(count: number, fields?: RunFields): Promise<RunKey[]> {
   const runs: RunKey[] = [];
-  for (let index = 0; index < count; index += 1) runs.push(await arrangeRun(database.admin, schedule, fields));
+  for (let index = 0; index < count; index += 1) {
+    runs.push(await arrangeRun(database.admin, await arrangeSchedule(database.admin, schedule), fields));
+  }
   return runs;
 }
 
@@ -183,10 +186,8 @@ test("a run that is due in a while comes back shortly before it is; one that is 
 test("a run that is near is leased only just before its instant: until then a pause or an edit can take it back", async () => {
   const { offer, rest, clock, leased, settled } = await arrange();
   const other = await arrangeSchedule(database.admin);
-  const [kept, edited] = [
-    await arrangeRun(database.admin, schedule, { scheduledInMs: 40_000 }),
-    await arrangeRun(database.admin, other, { scheduledInMs: 40_000 }),
-  ];
+  const [kept] = (await arrangeRuns(1, { scheduledInMs: 40_000 })) as [RunKey];
+  const edited = await arrangeRun(database.admin, other, { scheduledInMs: 40_000 });
   offer(kept, edited);
   clock.advance(35_000);
   await rest();

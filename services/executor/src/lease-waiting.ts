@@ -1,11 +1,15 @@
 import { keepTrying, StoppedError } from "@downbeat/runtime/back-off.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
-import type { Log } from "@downbeat/runtime/log.ts";
+import { describeError, type Log } from "@downbeat/runtime/log.ts";
+import { MicroBatch } from "@downbeat/runtime/micro-batch.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import { type LeaseAnswer, type LeasedRun, leaseRuns } from "@downbeat/store/lease-runs.ts";
 import { instantOfRunId } from "@downbeat/store/run-id.ts";
+import type { RunKey } from "@downbeat/store/run-key.ts";
+import { settleHeld } from "@downbeat/store/settle-held.ts";
 import { isTransientDatabaseError, retryLostRace } from "@downbeat/store/transient.ts";
+import { wakeWaiting } from "@downbeat/store/wake-waiting.ts";
 import type { DatabaseTime } from "./database-time.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { ReceivedRun, Settlement } from "./open-messages.ts";
@@ -25,7 +29,8 @@ export interface LeaseWaitingOptions {
   /** Runs that may wait without a lease; beyond that nothing more is received. */
   waitingMax: number;
   signal: AbortSignal;
-  onLeased: (received: ReceivedRun, run: LeasedRun) => void;
+  /** `replaced`: the runs that were canceled so that this one may start. */
+  onLeased: (received: ReceivedRun, run: LeasedRun, replaced: readonly string[]) => void;
   onSettled: (received: ReceivedRun, settlement: Settlement) => void;
   /** The ledger has no such run of this tenant; to be settled by whoever is told. */
   onUnknown: (received: ReceivedRun) => void;
@@ -35,6 +40,8 @@ export interface LeaseWaitingOptions {
  * A run is leased this long before its instant: time for the round trip, and no more, because what is leased can no longer be taken back by a pause or an edit.
  */
 const leaseAheadMs = 250;
+/** Runs decided about in one transaction, which holds their schedules' gates meanwhile. */
+const heldBatchMax = 100;
 /** Come back this long before the run is due: a message handed back is visible again only on a whole second. */
 const comeBackAheadMs = 2_000;
 
@@ -48,6 +55,11 @@ export class LeaseWaiting {
   /** Runs whose instant is not near yet. */
   #early = 0;
   #leased = 0;
+  /** Runs that are due while another of their schedule is under way. Decided about beside the leasing, so that nobody else's lease waits for it. */
+  readonly #held: MicroBatch<ReceivedRun>;
+  #heldCount = 0;
+  /** By run, until it is leased: the runs it replaces. */
+  readonly #replaced = new Map<string, readonly string[]>();
   #leasing: Promise<void> | undefined;
   #whenRoom: (() => void)[] = [];
   #failed: (error: unknown) => void = () => {};
@@ -56,6 +68,13 @@ export class LeaseWaiting {
 
   constructor(options: LeaseWaitingOptions) {
     this.#options = options;
+    this.#held = new MicroBatch({
+      clock: options.clock,
+      itemsMax: heldBatchMax,
+      delayMs: 0,
+      flushesMax: 1,
+      flush: (held) => this.#settleHeld(held),
+    });
     this.failed = new Promise((_, reject) => {
       this.#failed = reject;
     });
@@ -64,18 +83,7 @@ export class LeaseWaiting {
 
   /** Takes the runs of a message. They are leased when they are near their instant and there is room. */
   offer(received: readonly ReceivedRun[]): void {
-    const { clock, signal } = this.#options;
-    for (const [untilNearMs, runs] of this.#byNearness(received)) {
-      if (untilNearMs <= 0) {
-        this.#admit(runs);
-        continue;
-      }
-      this.#early += runs.length;
-      void clock.sleep(untilNearMs, signal).then(() => {
-        this.#early -= runs.length;
-        this.#admit(runs);
-      });
-    }
+    for (const [untilNearMs, runs] of this.#byNearness(received)) this.#admitAfter(untilNearMs, runs);
   }
 
   /** Resolves when another receive may start. */
@@ -96,9 +104,20 @@ export class LeaseWaiting {
     return this.#waiting.splice(0);
   }
 
-  /** Resolves when the lease that was under way, if any, is had and dealt out. */
+  /** Resolves when the lease that was under way, if any, is had and dealt out, and what it found held is decided about. */
   async dealt(): Promise<void> {
     await this.#leasing;
+    await this.#held.drained();
+  }
+
+  #admitAfter(delayMs: number, runs: readonly ReceivedRun[]): void {
+    if (delayMs <= 0) return this.#admit(runs);
+    const { clock, signal } = this.#options;
+    this.#early += runs.length;
+    void clock.sleep(delayMs, signal).then(() => {
+      this.#early -= runs.length;
+      this.#admit(runs);
+    });
   }
 
   #admit(received: readonly ReceivedRun[]): void {
@@ -112,7 +131,11 @@ export class LeaseWaiting {
   }
 
   #hasRoom(): boolean {
-    return this.#early + this.#waiting.length <= this.#options.waitingMax;
+    return this.#early + this.#waiting.length + this.#heldCount <= this.#options.waitingMax;
+  }
+
+  #tellRoom(): void {
+    if (this.#hasRoom()) for (const resolve of this.#whenRoom.splice(0)) resolve();
   }
 
   /**
@@ -140,7 +163,7 @@ export class LeaseWaiting {
     const isWorthwhile = room >= Math.min(this.#waiting.length, Math.ceil(leasedMax / 4));
     if (this.#leasing !== undefined || signal.aborted || this.#waiting.length === 0 || !isWorthwhile) return;
     const batch = this.#waiting.splice(0, room);
-    if (this.#hasRoom()) for (const resolve of this.#whenRoom.splice(0)) resolve();
+    this.#tellRoom();
     this.#leased += batch.length;
     this.#leasing = this.#lease(batch)
       .catch((error: unknown) => {
@@ -175,7 +198,51 @@ export class LeaseWaiting {
       if (!(error instanceof StoppedError)) throw error;
     });
     const answers = new Map(result.answers.map((answer) => [answer.verdict === "leased" ? answer.run.runId : answer.key.runId, answer]));
-    for (const received of batch) this.#deal(received, answers.get(received.runId), result.nowAt, answers);
+    for (const received of batch) {
+      const answer = answers.get(received.runId);
+      if (answer?.verdict === "held") this.#hold(received, answer.dueAt - result.nowAt);
+      else this.#deal(received, answer, result.nowAt, answers);
+    }
+    const ended = result.answers.flatMap((answer) => (hasEndedIt(answer) ? [answer.key] : []));
+    if (ended.length > 0) await this.#wakeWaiting(ended);
+  }
+
+  /**
+   * Another run of its schedule is under way. What that means is decided at the run's instant and not before: in the quarter of a second until then the other may end.
+   */
+  #hold(received: ReceivedRun, untilDueMs: number): void {
+    this.#leased -= 1;
+    if (untilDueMs > 0) return this.#admitAfter(untilDueMs, [received]);
+    this.#heldCount += 1;
+    void this.#held.add(received);
+  }
+
+  /** Never rejects. */
+  async #settleHeld(held: readonly ReceivedRun[]): Promise<void> {
+    const { sql, clock, random, log, executor, signal, onSettled } = this.#options;
+    const trying = { clock, random, log, signal, isTransient: isTransientDatabaseError, action: "settle overlapping runs" };
+    const answers = await keepTrying(() => settleHeld(sql, held, executor), trying).catch((error: unknown) => {
+      if (!(error instanceof StoppedError)) this.#failed(error);
+    });
+    this.#heldCount -= held.length;
+    for (const [index, received] of held.entries()) {
+      const answer = answers?.[index];
+      if (answer?.verdict === "admitted") {
+        if (answer.replaced.length > 0) this.#replaced.set(received.runId, answer.replaced);
+        this.#admit([received]);
+      } else onSettled(received, answer === undefined ? { isDone: false, againInSeconds: 0 } : { isDone: true });
+    }
+    this.#tellRoom();
+    const settled = answers?.flatMap((answer) => (answer.verdict === "settled" ? [answer.key] : [])) ?? [];
+    if (settled.length > 0) await this.#wakeWaiting(settled);
+  }
+
+  /** Runs that wait have their turn when the one before them ends, however it ends. Should this fail, their own look finds it. */
+  async #wakeWaiting(ended: readonly RunKey[]): Promise<void> {
+    const { sql, log } = this.#options;
+    await retryLostRace(() => wakeWaiting(sql, ended)).catch((error: unknown) => {
+      log.warn({ err: error }, `cannot wake waiting runs: ${describeError(error)}`);
+    });
   }
 
   /** Sends each run its way. A run that two messages of one batch name is leased once; the second is done with. */
@@ -183,7 +250,8 @@ export class LeaseWaiting {
     const { onLeased, onSettled, onUnknown } = this.#options;
     answers.delete(received.runId);
     if (answer?.verdict === "leased") {
-      onLeased(received, answer.run);
+      onLeased(received, answer.run, this.#replaced.get(received.runId) ?? []);
+      this.#replaced.delete(received.runId);
       return;
     }
     this.#leased -= 1;
@@ -197,4 +265,8 @@ export class LeaseWaiting {
       onSettled(received, { isDone: true });
     }
   }
+}
+
+function hasEndedIt(answer: LeaseAnswer): answer is LeaseAnswer & { verdict: "canceled" | "missed" | "skipped" } {
+  return answer.verdict === "canceled" || answer.verdict === "missed" || answer.verdict === "skipped";
 }

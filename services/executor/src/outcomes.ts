@@ -4,8 +4,11 @@ import { describeError, type Log } from "@downbeat/runtime/log.ts";
 import { MicroBatch } from "@downbeat/runtime/micro-batch.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
-import { type AttemptRecord, recordOutcomes } from "@downbeat/store/record-outcomes.ts";
+import { pauseFailing } from "@downbeat/store/pause-failing.ts";
+import { type AttemptRecord, type RecordedOutcome, recordOutcomes } from "@downbeat/store/record-outcomes.ts";
 import { isTransientDatabaseError, retryLostRace } from "@downbeat/store/transient.ts";
+import { wakeDispatchers } from "@downbeat/store/wake-dispatchers.ts";
+import { wakeWaiting } from "@downbeat/store/wake-waiting.ts";
 
 export interface OutcomesOptions {
   sql: Sql;
@@ -29,6 +32,8 @@ export class Outcomes {
   readonly #options: OutcomesOptions;
   readonly #batch: MicroBatch<AttemptRecord>;
   readonly #outage = new Outage();
+  /** What follows from outcomes, one after the other. */
+  #following: Promise<void> = Promise.resolve();
   /** Lease tokens whose write found the lease taken. */
   readonly #fenced = new Set<string>();
   /** Lease tokens whose outcome Postgres would not take, with what it said. */
@@ -57,13 +62,14 @@ export class Outcomes {
     return !this.#fenced.delete(leaseToken);
   }
 
-  drained(): Promise<void> {
-    return this.#batch.drained();
+  async drained(): Promise<void> {
+    await this.#batch.drained();
+    await this.#following;
   }
 
   async #record(records: readonly AttemptRecord[]): Promise<void> {
     const { sql, clock, random, log, executor, signal } = this.#options;
-    let recorded: Set<string>;
+    let recorded: RecordedOutcome[];
     try {
       recorded = await keepTrying(() => retryLostRace(() => recordOutcomes(sql, records, executor)), {
         clock,
@@ -85,6 +91,29 @@ export class Outcomes {
       await Promise.all(records.map((record) => this.#record([record]).catch(refuse(record))));
       return;
     }
-    for (const { leaseToken } of records) if (!recorded.has(leaseToken)) this.#fenced.add(leaseToken);
+    const tokens = new Set(recorded.map(({ leaseToken }) => leaseToken));
+    for (const { leaseToken } of records) if (!tokens.has(leaseToken)) this.#fenced.add(leaseToken);
+    this.#following = this.#following.then(() => this.#followUp(recorded));
+  }
+
+  /**
+   * What an end means for others: the next run in line has its turn, a backfill goes on, and a schedule that failed too often is paused. Rare, and nobody waits for it; what is missed is made up for,
+   * by the waiting run's own look and by the next failure.
+   */
+  async #followUp(recorded: readonly RecordedOutcome[]): Promise<void> {
+    const { sql, log, executor } = this.#options;
+    const awaited = recorded.filter(({ mayBeAwaited }) => mayBeAwaited);
+    const isBackfillToFeed = recorded.some(({ isBackfill, state }) => isBackfill && state !== "retrying");
+    const failed = recorded.filter(({ mayPause }) => mayPause);
+    try {
+      if (awaited.length > 0) await retryLostRace(() => wakeWaiting(sql, awaited));
+      if (isBackfillToFeed) await wakeDispatchers(sql);
+      if (failed.length === 0) return;
+      for (const { tenantId, scheduleId, failures } of await retryLostRace(() => pauseFailing(sql, failed, executor))) {
+        log.warn({ tenant: tenantId, schedule: scheduleId, failures }, "paused a schedule that failed too often");
+      }
+    } catch (error) {
+      log.warn({ err: error }, `cannot follow up on outcomes: ${describeError(error)}`);
+    }
   }
 }
