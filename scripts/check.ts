@@ -12,6 +12,7 @@ const steps: readonly { name: string; command: readonly string[] }[] = [
   { name: "lint", command: ["oxlint"] },
   { name: "types", command: ["tsc", "--noEmit", "-p", "tsconfig.json"] },
   { name: "openapi document is current", command: ["node", "services/api/src/write-openapi.ts", "--check"] },
+  { name: "table of presets is current", command: ["node", "scripts/write-presets.ts", "--check"] },
   { name: "configuration table is current", command: ["node", "scripts/write-configuration.ts", "--check"] },
 ];
 

@@ -43,6 +43,7 @@ export function toProblem(error: unknown): Problem {
 const takenNames: Readonly<Record<string, { field: string; message: string }>> = {
   schedules_name_key: { field: "name", message: "is taken by another schedule of this tenant" },
   endpoints_tenant_id_name_key: { field: "name", message: "is taken by another endpoint of this tenant" },
+  calendars_name_key: { field: "name", message: "is taken by another calendar of the same scope" },
   tenants_slug_key: { field: "slug", message: "is taken by another tenant" },
 };
 

@@ -3,6 +3,7 @@ import type { KeyRing } from "@downbeat/delivery/seal.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { ScheduleDefaults } from "./timing-policy.ts";
 
 /** The Fastify instance that resources add their routes to: schemas are zod, and give handlers their types. */
 export type Api = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>;
@@ -15,6 +16,8 @@ export interface ApiParts {
   keyRing: KeyRing;
   /** Accepts base URLs on loopback and private addresses and with plain http. */
   allowPrivateTargets: boolean;
+  /** For schedules that say nothing of their own. */
+  defaults: ScheduleDefaults;
   /** Of the program, for `/health` and the OpenAPI document. */
   version: string;
 }

@@ -20,6 +20,16 @@ export const apiConfig = z.object({
   ALLOW_PRIVATE_TARGETS: flag()
     .default(false)
     .describe("Accepts endpoints on loopback and private addresses, and with plain http. Default false; only for development and tests."),
+  SCHEDULE_GRACE_PERIOD_MINUTES: integer(0, 527_040)
+    .optional()
+    .describe(
+      "Grace of new schedules that name none, in minutes: an occurrence later than this is missed under every policy. Default: one day, because shorter defaults lose runs to ordinary outages.",
+    ),
+  TENANT_INTERVAL_SECONDS_MIN: integer(1, 86_400)
+    .default(60)
+    .describe(
+      "The shortest time between two occurrences that a tenant's key may ask for, in seconds, unless the tenant has a limit of its own. Default 60. Administrators may go down to 1.",
+    ),
   ...commonConfig.shape,
 });
 

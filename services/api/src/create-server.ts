@@ -5,15 +5,24 @@ import { fastify, type FastifyRequest } from "fastify";
 import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import { answerProblem } from "./answer-problem.ts";
 import type { Api, ApiParts } from "./api.ts";
+import { auditRoutes } from "./audits.ts";
 import { authenticate } from "./authenticate.ts";
+import { backfillRoutes } from "./backfills.ts";
+import { bulkRoutes } from "./bulk-schedules.ts";
+import { calendarRoutes } from "./calendars.ts";
 import { endpointRoutes } from "./endpoints.ts";
+import { explainRoutes } from "./explain-schedule.ts";
+import { forecastRoutes } from "./forecast.ts";
 import { healthRoutes } from "./health.ts";
+import { metricsRoute } from "./metrics.ts";
 import { openApiBase, tidyDocument } from "./openapi.ts";
 import { Problem } from "./problem.ts";
 import { runRoutes } from "./runs.ts";
 import { scheduleActionRoutes } from "./schedule-actions.ts";
 import { scheduleRoutes } from "./schedules.ts";
 import { tenantRoutes } from "./tenants.ts";
+import { timezoneRoutes } from "./timezones.ts";
+import { timingQuestionRoutes } from "./timing-questions.ts";
 import { validateRequest } from "./validate-request.ts";
 
 export type ApiServerOptions = ApiParts & { log: Log };
@@ -56,13 +65,32 @@ export async function createServer({ log, ...parts }: ApiServerOptions): Promise
         guarded.addHook("onRequest", async (request) => {
           request.caller = await authenticate(parts.sql, request);
         });
-        for (const addRoutes of [tenantRoutes, endpointRoutes, scheduleRoutes, scheduleActionRoutes, runRoutes]) addRoutes(guarded, parts);
+        for (const addRoutes of [
+          tenantRoutes,
+          endpointRoutes,
+          calendarRoutes,
+          scheduleRoutes,
+          scheduleActionRoutes,
+          bulkRoutes,
+          timingQuestionRoutes,
+          forecastRoutes,
+          explainRoutes,
+          backfillRoutes,
+          runRoutes,
+          timezoneRoutes,
+          auditRoutes,
+        ])
+          addRoutes(guarded, parts);
       });
     },
     { prefix: "/api/v1" },
   );
-  // Where probes look for it.
-  await server.register(async (root) => healthRoutes(root.withTypeProvider<ZodTypeProvider>(), parts, { isDocumented: false }));
+  // Where probes and scrapers look for them.
+  await server.register(async (root) => {
+    const api: Api = root.withTypeProvider<ZodTypeProvider>();
+    healthRoutes(api, parts, { isDocumented: false });
+    metricsRoute(api, parts);
+  });
   refuseOtherMethods(server, methods);
   return server;
 }
@@ -97,7 +125,7 @@ function logRequests(server: Api, log: Log): void {
     const { statusCode } = reply;
     const line = { ...requestFields(request), status: statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 };
     if (request.failure === undefined) {
-      const isProbe = request.routeOptions.url?.endsWith("/health") === true && statusCode === 200;
+      const isProbe = /\/(health|metrics)$/.test(request.routeOptions.url ?? "") && statusCode === 200;
       log[isProbe ? "debug" : "info"](line, "request");
     } else {
       log[statusCode === 503 ? "warn" : "error"]({ ...line, err: request.failure }, `request failed: ${describeError(request.failure)}`);

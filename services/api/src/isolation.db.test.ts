@@ -6,7 +6,17 @@ let api: TestApi;
 let acme: TestTenant;
 let globex: TestTenant;
 /** What globex owns; acme's key must not find any of it. */
-const owned: Record<"tenant" | "endpoint" | "schedule" | "run", string> = { tenant: "", endpoint: "", schedule: "", run: "" };
+const owned: Record<"tenant" | "endpoint" | "calendar" | "schedule" | "run" | "backfill", string> = {
+  tenant: "",
+  endpoint: "",
+  calendar: "",
+  schedule: "",
+  run: "",
+  backfill: "",
+};
+
+/** What a request for a backfill cannot do without. */
+const stretch = { from: "2026-01-01T00:00:00Z" };
 
 beforeAll(async () => {
   api = await startTestApi();
@@ -15,7 +25,17 @@ beforeAll(async () => {
   const body = { name: "secret plans", interval_seconds: 3600, endpoint: "shop" };
   const schedule = await api.call("POST", "/api/v1/schedules", { key: globex.key, body });
   const run = await api.call("POST", `/api/v1/schedules/${schedule.body.id}/run`, { key: globex.key });
-  Object.assign(owned, { tenant: globex.id, endpoint: schedule.body.endpoint.id, schedule: schedule.body.id, run: run.body.id });
+  const backfill = await api.call("POST", `/api/v1/schedules/${schedule.body.id}/backfills`, { key: globex.key, body: stretch });
+  const closed = { name: "closing days", kind: "blackout", entries: ["12-25"] };
+  const calendar = await api.call("POST", "/api/v1/calendars", { key: globex.key, body: closed });
+  Object.assign(owned, {
+    tenant: globex.id,
+    endpoint: schedule.body.endpoint.id,
+    calendar: calendar.body.id,
+    schedule: schedule.body.id,
+    run: run.body.id,
+    backfill: backfill.body.id,
+  });
 });
 afterAll(() => api.close());
 
@@ -29,7 +49,7 @@ describe("another tenant's things do not exist (rule K7)", () => {
     expect(withId.length).toBeGreaterThanOrEqual(8);
     for (const { path, method } of withId) {
       const kind = /\{(\w+)\}/.exec(path)?.[1] as keyof typeof owned;
-      const names = kind === "schedule" ? ["secret plans"] : kind === "tenant" ? ["globex"] : [];
+      const names = { schedule: ["secret plans"], tenant: ["globex"], calendar: ["closing days"] }[kind as string] ?? [];
       const unknown = await ask(method, path, randomUUID());
       expect({ method, path, status: unknown.status }).toEqual({ method, path, status: 404 });
       for (const id of [owned[kind], owned[kind].toUpperCase(), ...names]) {
@@ -41,7 +61,7 @@ describe("another tenant's things do not exist (rule K7)", () => {
   });
 
   it("no list shows a foreign row, whatever it is filtered by", async () => {
-    for (const path of ["/tenants", "/endpoints", "/schedules", "/schedules?name=secret", "/runs", "/runs?state=pending"]) {
+    for (const path of ["/tenants", "/endpoints", "/calendars", "/schedules", "/schedules?name=secret", "/runs", "/runs?state=pending"]) {
       const { text } = await api.call("GET", `/api/v1${path}`, { key: acme.key });
       for (const id of Object.values(owned)) expect(`${path} answers ${text}`).not.toContain(id);
     }
@@ -52,7 +72,7 @@ describe("another tenant's things do not exist (rule K7)", () => {
 
   it("a cursor that names another tenant's rows shows none of them", async () => {
     const cursor = Buffer.from(JSON.stringify([globex.id, ""])).toString("base64url");
-    for (const path of ["endpoints", "schedules"]) {
+    for (const path of ["endpoints", "calendars", "schedules"]) {
       const { body } = await api.call("GET", `/api/v1/${path}?cursor=${cursor}`, { key: acme.key });
       for (const item of body.items) expect(item.tenant.id).toBe(acme.id);
     }
@@ -66,7 +86,8 @@ describe("another tenant's things do not exist (rule K7)", () => {
 });
 
 function ask(method: string, path: string, id: string) {
-  const options = { key: acme.key, ...(method === "POST" ? { body: {} } : {}) };
+  const body = method === "PATCH" ? { name: "taken over" } : path.endsWith("/backfills") ? stretch : {};
+  const options = { key: acme.key, ...(method === "POST" || method === "PATCH" ? { body } : {}) };
   return api.call(method, path.replace(/\{\w+\}/, encodeURIComponent(id)), options);
 }
 
@@ -78,7 +99,7 @@ describe("the database holds the line by itself (rule K7)", () => {
   it("every table with tenant_id forces row-level security and has a policy for the API; its partitions are closed to direct access", async () => {
     const tables = await api.admin<{ name: string; isForced: boolean; isPartition: boolean; policies: number }[]>`
       select c.relname as name, c.relrowsecurity and c.relforcerowsecurity as "isForced", c.relispartition as "isPartition",
-        (select count(*)::int from pg_policy p where p.polrelid = c.oid and 'downbeat_api'::regrole = any(p.polroles)) as policies
+        (select count(*)::int from pg_policy p where p.polrelid = c.oid and 'downbeat_api'::regrole = any(p.polroles) and p.polcmd = '*') as policies
       from pg_class c
       join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
       where c.relnamespace = 'downbeat'::regnamespace and c.relkind in ('r', 'p')`;
@@ -87,6 +108,13 @@ describe("the database holds the line by itself (rule K7)", () => {
       // Access through the parent obeys the parent's policy; a partition without one shows nothing to whoever names it.
       expect(table).toMatchObject({ isForced: true, policies: table.isPartition ? 0 : 1 });
     }
+  });
+
+  it("beyond that it may read the calendars of the installation, and nothing else of anybody", async () => {
+    const further = await api.admin`
+      select polrelid::regclass::text as "table", polcmd as command, pg_get_expr(polqual, polrelid) as condition from pg_policy
+      where 'downbeat_api'::regrole = any(polroles) and polcmd <> '*'`;
+    expect(further).toEqual([{ table: "downbeat.calendars", command: "r", condition: "(tenant_id IS NULL)" }]);
   });
 
   it("the API's role neither owns tables nor may bypass the policies", async () => {
@@ -101,6 +129,7 @@ describe("the database holds the line by itself (rule K7)", () => {
       "tenants",
       "endpoints",
       "endpoint_secrets",
+      "calendars",
       "schedules",
       "schedule_due",
       "schedule_stats",

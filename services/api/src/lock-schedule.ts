@@ -12,7 +12,7 @@ export interface ScheduleKey {
 export interface LockedSchedule {
   rule: Selectable<ScheduleTable>;
   /** The first occurrence that was not evaluated yet. Null: the due index has no row of it (paused, completed). */
-  nextRunAt: Date | null;
+  watermark: Date | null;
   /**
    * The instant of the edit, read after the locks were won: what is due at or before it was due before the edit and runs; what is later obeys the edit.
    */
@@ -45,13 +45,13 @@ export async function lockSchedule(database: TenantDatabase, { tenantId, schedul
   // Again, for the due row that another edit made while this one waited for the rule.
   const due = await lockDueRow(database, { tenantId, scheduleId });
   const { at } = await database.selectNoFrom(fragment<Date>`clock_timestamp()`.as("at")).executeTakeFirstOrThrow();
-  return { rule, nextRunAt: due?.next_run_at ?? null, editedAt: at };
+  return { rule, watermark: due?.scheduled_for ?? due?.next_run_at ?? null, editedAt: at };
 }
 
 function lockDueRow(database: TenantDatabase, { tenantId, scheduleId }: ScheduleKey) {
   return database
     .selectFrom("downbeat.schedule_due")
-    .select("next_run_at")
+    .select(["next_run_at", "scheduled_for"])
     .where("tenant_id", "=", tenantId)
     .where("schedule_id", "=", scheduleId)
     .forUpdate()

@@ -21,9 +21,12 @@ export function openApiBase(programVersion: string) {
     },
     tags: [
       { name: "schedules", description: "The rule: when, whom, what." },
+      { name: "backfills", description: "Runs of a past stretch of a schedule." },
       { name: "runs", description: "The ledger: what ran, what did not, and why." },
       { name: "endpoints", description: "Destinations, with signing secrets." },
+      { name: "calendars", description: "Days, times and periods that schedules are held to." },
       { name: "tenants", description: "Whom everything belongs to." },
+      { name: "audit", description: "Whether the ledger has every occurrence." },
       { name: "health", description: "For probes." },
     ],
     components: { securitySchemes: { apiKey: { type: "http" as const, scheme: "bearer", bearerFormat: "sk_<env>_<id>_<secret>" } } },
@@ -68,7 +71,14 @@ function tidy(value: Json, key = ""): Json {
 export async function openApiDocument(): Promise<object> {
   const sql = connect({ url: "postgres://nobody@127.0.0.1:1/none", connectionsMax: 1, applicationName: "downbeat-openapi" });
   const keyRing = parseKeyRing(`none:${Buffer.alloc(32).toString("base64")}`);
-  const server = await createServer({ sql, keyRing, allowPrivateTargets: false, version, log: createLog("api", "fatal") });
+  const server = await createServer({
+    sql,
+    keyRing,
+    allowPrivateTargets: false,
+    defaults: { graceSeconds: 86_400, intervalSecondsMin: 60 },
+    version,
+    log: createLog("api", "fatal"),
+  });
   await server.ready();
   const document = server.swagger();
   await server.close();

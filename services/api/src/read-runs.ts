@@ -1,5 +1,6 @@
 import type { TenantDatabase } from "@downbeat/store/tenant-transaction.ts";
 import { runReasons } from "@downbeat/store/run-states.ts";
+import { triggerOf } from "@downbeat/store/trigger.ts";
 import { Problem } from "./problem.ts";
 
 /** Runs with the names an answer shows. Callers add what bounds the rows: a tenant, a schedule, a range of ids. */
@@ -29,6 +30,8 @@ export const runColumns = [
   "run.started_at",
   "run.finished_at",
   "run.http_status",
+  "run.spread_ms",
+  "run.blocked_by",
   "run.range_from",
   "run.range_count",
   "run.created_at",
@@ -61,7 +64,7 @@ export function toRun(row: RunRow) {
     tenant: { id: row.tenant_id, slug: row.tenant_slug },
     schedule: { id: row.schedule_id, name: row.schedule_name },
     scheduled_for: row.scheduled_for.toISOString(),
-    trigger: row.trigger_id === "" ? ("schedule" as const) : ("manual" as const),
+    trigger: triggerOf(row.trigger_id),
     state: row.state,
     reason: row.reason,
     reason_text: row.reason === null ? null : (runReasons[row.reason] ?? null),
@@ -69,8 +72,10 @@ export function toRun(row: RunRow) {
     due_at: row.due_at.toISOString(),
     started_at: row.started_at?.toISOString() ?? null,
     finished_at: row.finished_at?.toISOString() ?? null,
-    lag_ms: row.started_at === null ? null : row.started_at.getTime() - row.scheduled_for.getTime(),
+    lag_ms: row.started_at === null ? null : row.started_at.getTime() - row.scheduled_for.getTime() - (row.spread_ms ?? 0),
     http_status: row.http_status,
+    spread_ms: row.spread_ms,
+    blocked_by: row.blocked_by,
     range_from: row.range_from?.toISOString() ?? null,
     range_count: row.range_count,
     created_at: row.created_at.toISOString(),

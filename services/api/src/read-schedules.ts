@@ -1,11 +1,10 @@
-import type { ScheduleTable } from "@downbeat/store/database.ts";
 import type { TenantDatabase } from "@downbeat/store/tenant-transaction.ts";
-import type { Rule } from "@downbeat/timing/rule.ts";
-import { type RawBuilder, type Selectable, sql as fragment } from "kysely";
+import { type RawBuilder, sql as fragment } from "kysely";
 import { type Caller, tenantOf } from "./authenticate.ts";
 import { isUuid } from "./field-types.ts";
 import type { ScheduleKey } from "./lock-schedule.ts";
 import { Problem } from "./problem.ts";
+import { showStoredSpread } from "./stored-rule.ts";
 
 /**
  * Schedules with everything an answer shows. `next_run_at` is what will run next: the earliest occurrence that a dispatcher has already claimed ahead of its time, else the
@@ -30,20 +29,33 @@ export function selectSchedules(database: TenantDatabase, tenantId: string | und
       (lateral) =>
         lateral
           .selectFrom("downbeat.runs as run")
-          .select((run) => run.fn.min("run.scheduled_for").as("at"))
+          .select((run) => [run.fn.min("run.scheduled_for").as("at"), run.fn.min("run.due_at").as("due_at")])
           .whereRef("run.tenant_id", "=", "rule.tenant_id")
           .whereRef("run.schedule_id", "=", "rule.id")
           .where("run.trigger_id", "=", "")
           .where("run.state", "in", ["pending", "queued", "running"])
-          .where(fragment<boolean>`run.scheduled_for > now()`)
-          .where(fragment<boolean>`run.id >= downbeat.first_run_id(now())`)
+          .where(fragment<boolean>`run.due_at > now()`)
+          .where(
+            fragment<boolean>`run.id >= downbeat.first_run_id(now() - case when rule.spread_seconds is null and rule.spread_share is null then interval '0' else interval '1 day' end)`,
+          )
           .as("claimed"),
       (join) => join.onTrue(),
     )
     .selectAll("rule")
     .select(["tenant.slug as tenant_slug", "endpoint.name as endpoint_name", "stats.consecutive_failures"])
     .select(["stats.succeeded", "stats.failed", "stats.last_run_at", "stats.last_state", "stats.last_error"])
-    .select(fragment<Date | null>`coalesce(claimed.at, due.next_run_at)`.as("next_run_at"))
+    .select(fragment<Date | null>`case when rule.paused_at is null then coalesce(claimed.due_at, due.next_run_at) end`.as("next_run_at"))
+    .select(
+      fragment<Date | null>`case when rule.paused_at is null then coalesce(claimed.at, due.scheduled_for, due.next_run_at) end`.as(
+        "next_scheduled_for",
+      ),
+    )
+    .select(
+      fragment<{ id: string; name: string }[] | null>`case when rule.calendar_ids <> '{}' then (
+        select json_agg(json_build_object('id', id, 'name', name) order by name) from downbeat.calendars where id = any(rule.calendar_ids)) end`.as(
+        "calendars",
+      ),
+    )
     .where("rule.deleted_at", "is", null);
   return tenantId === undefined ? schedules : schedules.where("rule.tenant_id", "=", tenantId);
 }
@@ -118,17 +130,34 @@ export function toSchedule(row: ScheduleRow) {
     state: stateOf(row),
     kind: row.kind,
     cron_expression: row.cron_expression,
-    timezone: row.kind === "cron" ? row.timezone : null,
+    frequency: row.frequency,
+    timezone: row.kind === "interval" ? null : row.timezone,
+    dst_gap: row.kind === "cron" ? row.dst_gap : null,
+    dst_overlap: row.kind === "cron" ? row.dst_overlap : null,
     interval_seconds: row.interval_seconds,
     anchor_at: toText(row.anchor_at),
     run_at: toText(row.run_at),
     starts_at: toText(row.starts_at),
     ends_at: toText(row.ends_at),
+    calendars: row.calendars ?? [],
+    spread: showStoredSpread(row),
+    misfire: row.misfire,
+    grace_seconds: row.grace_seconds,
+    overlap: row.overlap,
+    max_instances: row.max_instances,
+    on_resume: row.on_resume,
+    max_runs: row.max_runs,
+    max_failures: row.max_failures,
+    tzdata: row.tzdata,
     endpoint: { id: row.endpoint_id, name: row.endpoint_name },
     target: row.target as { type: "http"; method: "POST" | "PUT" | "PATCH" | "GET"; path: string },
     input: row.input,
     next_run_at: toText(row.next_run_at),
+    next_scheduled_for: toText(row.next_scheduled_for),
     paused_at: toText(row.paused_at),
+    paused_until: toText(row.paused_until),
+    completed_at: toText(row.completed_at),
+    completed_reason: row.completed_reason,
     pause_reason: row.pause_reason,
     revision: row.revision,
     stats: {
@@ -142,20 +171,6 @@ export function toSchedule(row: ScheduleRow) {
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   };
-}
-
-/** The stored rule, for the timing library. */
-export function toRule(row: Selectable<ScheduleTable>): Rule {
-  const bounds = {
-    ...(row.starts_at === null ? {} : { startsAt: row.starts_at.getTime() }),
-    ...(row.ends_at === null ? {} : { endsAt: row.ends_at.getTime() }),
-  };
-  const { kind, cron_expression: cronExpression, timezone, interval_seconds: intervalSeconds, anchor_at: anchorAt, run_at: runAt } = row;
-  if (kind === "cron" && cronExpression !== null) return { kind, cronExpression, timezone, ...bounds };
-  if (kind === "interval" && intervalSeconds !== null && anchorAt !== null)
-    return { kind, intervalSeconds, anchorAt: anchorAt.getTime(), ...bounds };
-  if (kind === "once" && runAt !== null) return { kind, runAt: runAt.getTime(), ...bounds };
-  throw new Error(`schedule ${row.id} of kind ${kind} lacks the fields of its kind`);
 }
 
 function toText(instant: Date | null): string | null {

@@ -9,7 +9,11 @@ const runFields = z.object({
     .object({ id: uuidField.describe("Id of the schedule."), name: z.string().describe("Its name.") })
     .describe("What it is a run of."),
   scheduled_for: instantField.describe("The occurrence, or the instant of the request that asked for the run."),
-  trigger: z.enum(["schedule", "manual"]).describe("`schedule`: an occurrence of the rule. `manual`: somebody asked for it."),
+  trigger: z
+    .enum(["schedule", "manual", "backfill"])
+    .describe(
+      "`schedule`: an occurrence of the rule. `manual`: somebody asked for it. `backfill`: an occurrence of the past that somebody asked for.",
+    ),
   state: z.enum(runStates).describe("`succeeded`, `failed`, `canceled`, `skipped` and `missed` are final."),
   reason: z.string().nullable().describe("Why it failed, was canceled, skipped or missed: a stable code."),
   reason_text: z.string().nullable().describe("The reason in words."),
@@ -17,8 +21,10 @@ const runFields = z.object({
   due_at: instantField.describe("When its next attempt may start, or its last one could: `scheduled_for`, later the retry's instant."),
   started_at: instantField.nullable().describe("When its last attempt started."),
   finished_at: instantField.nullable().describe("When it became final."),
-  lag_ms: z.number().nullable().describe("From `scheduled_for` to `started_at`, in ms. Null before it started."),
+  lag_ms: z.number().nullable().describe("From `scheduled_for`, and the spread, to `started_at`, in ms. Null before it started."),
   http_status: z.int().nullable().describe("Status of the last answer."),
+  spread_ms: z.int().nullable().describe("How much later than `scheduled_for` it was to start, because its schedule is spread."),
+  blocked_by: uuidField.nullable().describe("The run that held its place when it was skipped or had to wait, or that replaced it."),
   range_from: instantField.nullable().describe("A stretch of missed occurrences is one row: from here to `scheduled_for`."),
   range_count: z.int().nullable().describe("How many occurrences the stretch holds."),
   created_at: instantField.describe("When the row was written."),

@@ -38,23 +38,34 @@ export async function readRunDetail(database: TenantDatabase, row: RunRow) {
 
 /**
  * The life of a run from three sources: the stamps of its own row (the ordinary path writes no journal), its attempts, and the journal of everything out of the ordinary. Where the
- * journal tells of the end, the row's own stamp of it is left out.
+ * journal tells of the end, the row's own stamp of it is left out. A stretch, and an occurrence that was decided against when it was claimed, was never created as a run: its life is its end.
  */
 export function timelineOf(row: RunRow, attempts: readonly Attempt[], events: readonly RunEvent[]): TimelineEntry[] {
   const isEndTold = events.some(({ event }) => event === row.state);
   const entries = [
-    ...entry(row.created_at, "created"),
+    ...(row.range_count === null ? entry(row.created_at, "created") : []),
     ...entry(row.queued_at, "queued"),
     ...attempts.flatMap(({ attempt, started_at, finished_at, outcome, code, executor }) => [
       ...entry(started_at, "attempt_started", `attempt ${attempt}`, executor),
       ...entry(finished_at, "attempt_ended", `attempt ${attempt}: ${code ?? outcome}`, executor),
     ]),
     ...(row.state === "running" ? entry(row.started_at, "attempt_started", `attempt ${row.attempt}`) : []),
-    ...events.flatMap(({ at, event, actor, reason }) => entry(at, event, reason, actor)),
-    ...(isEndTold ? [] : entry(row.finished_at, row.state, row.reason)),
+    ...events.flatMap(({ at, event, actor, reason }) => entry(at, event, event === row.state ? endDetail(row, reason) : reason, actor)),
+    ...(isEndTold ? [] : entry(row.finished_at, row.state, endDetail(row, row.reason))),
   ];
   // Stable: what happened in the same millisecond stays in the order of a life.
   return entries.sort((a, b) => a.at.getTime() - b.at.getTime());
+}
+
+/** Why it ended: `overlap: run … held its place`, `coalesced: 12 occurrences from … to …`. */
+function endDetail(row: RunRow, reason: string | null): string | null {
+  const { blocked_by: blockedBy, range_from: from, range_count: count, scheduled_for: to } = row;
+  const what = { skipped: "held its place", canceled: "replaced it" }[row.state as string];
+  const details = [
+    ...(count === null || count === 1 || from === null ? [] : [`${count} occurrences from ${from.toISOString()} to ${to.toISOString()}`]),
+    ...(blockedBy === null || what === undefined ? [] : [`run ${blockedBy} ${what}`]),
+  ];
+  return details.length === 0 ? reason : [reason ?? row.state, details.join(", ")].join(": ");
 }
 
 function toAttempt({ started_at: startedAt, finished_at: finishedAt, ...attempt }: Attempt) {

@@ -22,6 +22,10 @@ export async function runApi(config: ApiConfig, { log }: { log: Log }): Promise<
     sql,
     keyRing: parseKeyRing(config.DOWNBEAT_SECRET_KEYS),
     allowPrivateTargets: config.ALLOW_PRIVATE_TARGETS,
+    defaults: {
+      graceSeconds: (config.SCHEDULE_GRACE_PERIOD_MINUTES ?? 24 * 60) * 60,
+      intervalSecondsMin: config.TENANT_INTERVAL_SECONDS_MIN,
+    },
     version,
     log,
   });

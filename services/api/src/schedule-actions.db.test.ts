@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { insertClaimed } from "@downbeat/store/insert-claimed.ts";
+import { type ClaimedRun, insertClaimed } from "@downbeat/store/insert-claimed.ts";
 import { leaseRuns } from "@downbeat/store/lease-runs.ts";
 import { lockDue } from "@downbeat/store/lock-due.ts";
 import { runId } from "@downbeat/store/run-id.ts";
@@ -34,6 +34,11 @@ const runsOf = (scheduleId: string) =>
     from downbeat.runs where schedule_id = ${scheduleId} order by scheduled_for, id`;
 const dueOf = (scheduleId: string) => api.admin`select next_run_at from downbeat.schedule_due where schedule_id = ${scheduleId}`;
 
+function claimed(occurrence: { tenantId: string; scheduleId: string; scheduleRevision: number; scheduledFor: number }): ClaimedRun {
+  const { scheduleId, scheduledFor } = occurrence;
+  return { ...occurrence, runId: runId(scheduleId, scheduledFor), dueAt: scheduledFor, spreadMs: null, retryUntil: null };
+}
+
 /** What a dispatcher's claim does, with the occurrences of this schedule up to `horizonMs` ahead. */
 async function claim(transaction: TransactionSql, horizonMs: number): Promise<number[]> {
   const due = await lockDue(transaction, { horizonMs, schedulesMax: 100 });
@@ -42,9 +47,10 @@ async function claim(transaction: TransactionSql, horizonMs: number): Promise<nu
   const occurrences: number[] = [];
   for (let at = rule.nextRunAt; at < rule.nowAt + horizonMs; at += 1_000) occurrences.push(at);
   const { tenantId, scheduleId, revision: scheduleRevision, nextRunAt } = rule;
-  const runs = occurrences.map((at) => ({ tenantId, scheduleId, scheduleRevision, runId: runId(scheduleId, at), scheduledFor: at }));
-  const watermarks = [{ tenantId, scheduleId, nextRunAt: (occurrences.at(-1) ?? nextRunAt - 1_000) + 1_000 }];
-  await insertClaimed(transaction, { runs, missed: [], watermarks, publishTimeoutMs: 10_000 });
+  const runs = occurrences.map((at) => claimed({ tenantId, scheduleId, scheduleRevision, scheduledFor: at }));
+  const nextAt = (occurrences.at(-1) ?? nextRunAt - 1_000) + 1_000;
+  const watermarks = [{ tenantId, scheduleId, next: { scheduledFor: nextAt, dueAt: nextAt } }];
+  await insertClaimed(transaction, { runs, stretches: [], watermarks, publishTimeoutMs: 10_000 });
   return occurrences;
 }
 
@@ -197,11 +203,11 @@ describe("resuming", () => {
         );
         if (rule === undefined) throw new Error("not due");
         const { tenantId, scheduleId, revision: scheduleRevision, nextRunAt: scheduledFor } = rule;
-        const runs = [{ tenantId, scheduleId, scheduleRevision, runId: runId(scheduleId, scheduledFor), scheduledFor }];
+        const runs = [claimed({ tenantId, scheduleId, scheduleRevision, scheduledFor })];
         await insertClaimed(transaction, {
           runs,
-          missed: [],
-          watermarks: [{ tenantId, scheduleId, nextRunAt: null }],
+          stretches: [],
+          watermarks: [{ tenantId, scheduleId, next: null }],
           publishTimeoutMs: 10_000,
         });
       });

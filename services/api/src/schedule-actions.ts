@@ -1,14 +1,17 @@
 import { tenantTransaction } from "@downbeat/store/tenant-transaction.ts";
+import { misfires } from "@downbeat/timing/plan-due.ts";
 import * as z from "zod";
 import type { Api, ApiParts } from "./api.ts";
 import { tenantOf } from "./authenticate.ts";
+import { instantQuery } from "./field-types.ts";
 import { problemAnswer } from "./problem.ts";
 import { readRun } from "./read-runs.ts";
 import { findSchedule, readSchedule } from "./read-schedules.ts";
 import { resumeSchedule } from "./resume-schedule.ts";
 import { runNow } from "./run-now.ts";
 import { runSchema } from "./run-schemas.ts";
-import { scheduleParams, scheduleSchema } from "./schedule-schemas.ts";
+import { actorOf } from "./schedule-events.ts";
+import { pausedScheduleSchema, resumedScheduleSchema, scheduleParams } from "./schedule-schemas.ts";
 import { deleteSchedule, pauseSchedule } from "./withdraw-schedule.ts";
 
 const tags = ["schedules"];
@@ -21,18 +24,31 @@ export function scheduleActionRoutes(api: Api, { sql }: ApiParts): void {
     schema: {
       operationId: "pauseSchedule",
       summary: "Pause a schedule",
-      description: "Nothing of it runs from now on; a slot that is already due still does. Pausing a paused schedule changes nothing.",
+      description:
+        "Nothing of it runs from now on; a slot that is already due still does. Pausing a paused schedule changes nothing, unless `until` is given.",
       tags,
       params: scheduleParams,
-      body: z.strictObject({ reason: z.string().max(500).optional().describe("Why, for whoever looks at it later.") }).optional(),
-      response: { 200: scheduleSchema.describe("The paused schedule."), default: problemAnswer },
+      body: z
+        .strictObject({
+          reason: z.string().max(500).optional().describe("Why, for whoever looks at it later."),
+          until: instantQuery.optional().describe("When the pause ends by itself. Default: when somebody resumes the schedule."),
+        })
+        .optional(),
+      response: { 200: pausedScheduleSchema.describe("The paused schedule, and what the pause costs."), default: problemAnswer },
     },
     handler: (request) => {
       const { id: tenantId } = tenantOf(request.caller);
       return tenantTransaction(sql, { kind: "tenant", tenantId }, async (database) => {
         const key = await findSchedule(database, request.caller, request.params.schedule);
-        await pauseSchedule(database, key, request.body?.reason);
-        return readSchedule(database, key);
+        const { reason, until } = request.body ?? {};
+        const effect = await pauseSchedule(database, key, {
+          actor: actorOf(request.caller),
+          reason,
+          until: until === undefined ? undefined : new Date(until),
+        });
+        const { onResume, perDay, ...counts } = effect;
+        const pause = { ...counts, until: effect.until?.toISOString() ?? null, on_resume: onResume, per_day: perDay };
+        return { ...(await readSchedule(database, key)), pause };
       });
     },
   });
@@ -44,18 +60,25 @@ export function scheduleActionRoutes(api: Api, { sql }: ApiParts): void {
       operationId: "resumeSchedule",
       summary: "Resume a paused schedule",
       description:
-        "It goes on with its next occurrence after now; what fell into the pause does not run. Resuming an active schedule changes nothing.",
+        "It goes on with its next occurrence after now. What fell into the pause is skipped, or made up for as `on_resume` says. Resuming an active schedule changes nothing.",
       tags,
       params: scheduleParams,
-      body: z.strictObject({}).optional(),
-      response: { 200: scheduleSchema.describe("The active schedule."), default: problemAnswer },
+      body: z
+        .strictObject({
+          on_resume: z
+            .enum(misfires)
+            .optional()
+            .describe("What runs of the occurrences that fell into the pause. Default: as the schedule says."),
+        })
+        .optional(),
+      response: { 200: resumedScheduleSchema.describe("The active schedule, and what became of the pause."), default: problemAnswer },
     },
     handler: (request) => {
       const { id: tenantId } = tenantOf(request.caller);
       return tenantTransaction(sql, { kind: "tenant", tenantId }, async (database) => {
         const key = await findSchedule(database, request.caller, request.params.schedule);
-        await resumeSchedule(database, key);
-        return readSchedule(database, key);
+        const resume = await resumeSchedule(database, key, { actor: actorOf(request.caller), onResume: request.body?.on_resume });
+        return { ...(await readSchedule(database, key)), resume };
       });
     },
   });
@@ -74,7 +97,7 @@ export function scheduleActionRoutes(api: Api, { sql }: ApiParts): void {
     handler: async (request, reply) => {
       const { id: tenantId } = tenantOf(request.caller);
       await tenantTransaction(sql, { kind: "tenant", tenantId }, async (database) =>
-        deleteSchedule(database, await findSchedule(database, request.caller, request.params.schedule)),
+        deleteSchedule(database, await findSchedule(database, request.caller, request.params.schedule), actorOf(request.caller)),
       );
       return reply.code(204).send(null);
     },

@@ -54,6 +54,8 @@ export async function startTestApi(overrides: Partial<ApiConfig> = {}): Promise<
     API_PORT: 0,
     DOWNBEAT_SECRET_KEYS: testKeyRing,
     ALLOW_PRIVATE_TARGETS: true,
+    // Tests want to see several occurrences; what tenants may ask for has its own test.
+    TENANT_INTERVAL_SECONDS_MIN: 1,
     LOG_LEVEL: "debug",
     ...overrides,
   };

@@ -1,38 +1,29 @@
 import { type TenantDatabase, tenantTransaction } from "@downbeat/store/tenant-transaction.ts";
+import { sql as fragment } from "kysely";
 import * as z from "zod";
 import type { Api, ApiParts } from "./api.ts";
 import { insertApiKey } from "./api-keys.ts";
-import { scopeOf } from "./authenticate.ts";
+import { type Caller, scopeOf } from "./authenticate.ts";
+import { endMaintenance, startMaintenance } from "./change-maintenance.ts";
 import { parseCursor, toPage } from "./cursor.ts";
-import { cursorQuery, instantField, isUuid, limitQuery, nameField, pageOf, uuidField } from "./field-types.ts";
+import { cursorQuery, limitQuery, pageOf } from "./field-types.ts";
 import { Problem, problemAnswer } from "./problem.ts";
-
-const slugField = z
-  .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "must be 1 to 63 lower-case letters, digits and inner hyphens")
-  .refine((slug) => !isUuid(slug), "must not have the form of an id");
-
-const newTenant = z.strictObject({
-  slug: slugField.describe("Short unique name for URLs and the `X-Tenant` header: lower-case letters, digits, hyphens."),
-  name: nameField.optional().describe("Name for people. Default: the slug."),
-});
-
-const tenantSchema = z
-  .object({
-    id: uuidField.describe("Id of the tenant."),
-    slug: z.string().describe("Short unique name."),
-    name: z.string().describe("Name for people."),
-    created_at: instantField.describe("When it was created."),
-  })
-  .meta({ id: "Tenant", description: "Whom schedules, endpoints and runs belong to." });
-
-const createdTenant = tenantSchema
-  .extend({ api_key: z.string().describe("A key with scope `tenant`. Shown this once: only its hash is stored.") })
-  .meta({ id: "CreatedTenant" });
+import { findTenant, selectTenants, toTenant } from "./read-tenants.ts";
+import { createdTenant, newMaintenance, newTenant, tenantChanges, tenantParams, tenantSchema } from "./tenant-schemas.ts";
 
 const tags = ["tenants"];
 
 export function tenantRoutes(api: Api, { sql }: ApiParts): void {
+  /** The tenant, if the caller may see it; somebody else's is one that does not exist. */
+  const findVisible = (caller: Caller, idOrSlug: string) =>
+    tenantTransaction(sql, scopeOf(caller), (database) => findTenant(database, idOrSlug));
+  /** Writes a tenant's row, which the platform alone may, for a caller who was found to have the right. Answers the tenant. */
+  const changeTenant = (id: string, change: (database: TenantDatabase) => Promise<unknown>) =>
+    tenantTransaction(sql, { kind: "platform" }, async (database) => {
+      await change(database);
+      return toTenant(await findTenant(database, id));
+    });
+
   api.route({
     method: "POST",
     url: "/tenants",
@@ -49,13 +40,9 @@ export function tenantRoutes(api: Api, { sql }: ApiParts): void {
       if (request.caller.scope !== "admin")
         throw new Problem("forbidden", { detail: "Only an administrator's API key may create tenants." });
       const created = await tenantTransaction(sql, { kind: "platform" }, async (database) => {
-        const tenant = await database
-          .insertInto("downbeat.tenants")
-          .values({ slug, name })
-          .returning(tenantColumns)
-          .executeTakeFirstOrThrow();
-        const { key } = await insertApiKey(database, { scope: "tenant", tenantId: tenant.id, name: `first key of ${slug}` });
-        return { ...toTenant(tenant), api_key: key };
+        const { id } = await database.insertInto("downbeat.tenants").values({ slug, name }).returning("id").executeTakeFirstOrThrow();
+        const { key } = await insertApiKey(database, { scope: "tenant", tenantId: id, name: `first key of ${slug}` });
+        return { ...toTenant(await findTenant(database, id)), api_key: key };
       });
       return reply.code(201).header("location", `/api/v1/tenants/${created.id}`).send(created);
     },
@@ -93,28 +80,72 @@ export function tenantRoutes(api: Api, { sql }: ApiParts): void {
       operationId: "getTenant",
       summary: "Get a tenant",
       tags,
-      params: z.strictObject({ tenant: z.string().describe("Id or slug.") }),
+      params: tenantParams,
       response: { 200: tenantSchema.describe("The tenant."), default: problemAnswer },
     },
+    handler: async (request) => toTenant(await findVisible(request.caller, request.params.tenant)),
+  });
+
+  api.route({
+    method: "PATCH",
+    url: "/tenants/:tenant",
+    schema: {
+      operationId: "updateTenant",
+      summary: "Change a tenant's name and limits",
+      description: "Needs an administrator's key.",
+      tags,
+      params: tenantParams,
+      body: tenantChanges,
+      response: { 200: tenantSchema.describe("The changed tenant."), default: problemAnswer },
+    },
     handler: async (request) => {
-      const { tenant } = request.params;
-      const row = await tenantTransaction(sql, scopeOf(request.caller), (database) =>
-        selectTenants(database)
-          .where(isUuid(tenant) ? "id" : "slug", "=", tenant)
-          .executeTakeFirst(),
+      const { name, limits = {} } = request.body;
+      const { id } = await findVisible(request.caller, request.params.tenant);
+      if (request.caller.scope !== "admin")
+        throw new Problem("forbidden", { detail: "Only an administrator's API key may change a tenant's name and limits." });
+      return changeTenant(id, (database) =>
+        database
+          .updateTable("downbeat.tenants")
+          .set({ ...limits, name, updated_at: fragment`now()` })
+          .where("id", "=", id)
+          .execute(),
       );
-      if (row === undefined) throw new Problem("not_found", { detail: "There is no such tenant." });
-      return toTenant(row);
     },
   });
-}
 
-const tenantColumns = ["id", "slug", "name", "created_at"] as const;
+  api.route({
+    method: "POST",
+    url: "/tenants/:tenant/maintenance",
+    schema: {
+      operationId: "startMaintenance",
+      summary: "Begin, plan or extend a tenant's maintenance",
+      description:
+        "Occurrences due in it are skipped with the reason `maintenance`, one row of the ledger for each schedule when it is over; what was due before, retries, backfills and runs asked for by hand are not concerned. While it is on, this changes its end and reason. Up to the look-ahead of the dispatcher (about a minute), what is before a known end may be decided already.",
+      tags,
+      params: tenantParams,
+      body: newMaintenance,
+      response: { 200: tenantSchema.describe("The tenant, with its maintenance."), default: problemAnswer },
+    },
+    handler: async (request) => {
+      const { id } = await findVisible(request.caller, request.params.tenant);
+      return changeTenant(id, (database) => startMaintenance(database, id, request.body ?? {}));
+    },
+  });
 
-function selectTenants(database: TenantDatabase) {
-  return database.selectFrom("downbeat.tenants").select(tenantColumns);
-}
-
-function toTenant(row: { id: string; slug: string; name: string; created_at: Date }) {
-  return { id: row.id, slug: row.slug, name: row.name, created_at: row.created_at.toISOString() };
+  api.route({
+    method: "DELETE",
+    url: "/tenants/:tenant/maintenance",
+    schema: {
+      operationId: "endMaintenance",
+      summary: "End a tenant's maintenance now",
+      description: "Or call off one that is planned. Where there is neither, nothing changes.",
+      tags,
+      params: tenantParams,
+      response: { 200: tenantSchema.describe("The tenant, with its maintenance."), default: problemAnswer },
+    },
+    handler: async (request) => {
+      const { id } = await findVisible(request.caller, request.params.tenant);
+      return changeTenant(id, (database) => endMaintenance(database, id));
+    },
+  });
 }

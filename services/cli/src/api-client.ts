@@ -48,6 +48,14 @@ export class ApiClient {
     return this.#request("POST", path, { body });
   }
 
+  patch<Answer>(path: string, body: unknown, query: Query = {}): Promise<Answer> {
+    return this.#request("PATCH", path, { body, query });
+  }
+
+  delete<Answer = undefined>(path: string): Promise<Answer> {
+    return this.#request("DELETE", path, {});
+  }
+
   async #request<Answer>(method: string, path: string, given: { query?: Query; body?: unknown; signal?: AbortSignal }): Promise<Answer> {
     const { url, apiKey, tenant } = this.#options;
     const target = new URL(`${url.replace(/\/$/, "")}${path}`);

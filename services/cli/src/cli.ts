@@ -43,8 +43,11 @@ async function devInstallation(cli: Cli): Promise<Environment | undefined> {
   return environment?.["DATABASE_URL"] === undefined ? undefined : environment;
 }
 
-/** The API, key and tenant a command speaks to. The key of `downbeat dev` is used for its own URL and for no other. */
-export async function connectApi(cli: Cli, options: { tenant?: string }): Promise<ApiClient> {
+/**
+ * The API, key and tenant a command speaks to. The key of `downbeat dev` is used for its own URL and for no other. A tenant of null means none, whatever the environment says: the
+ * command concerns the installation.
+ */
+export async function connectApi(cli: Cli, options: { tenant?: string | null }): Promise<ApiClient> {
   const given = readConfig(clientConfig, cli.environment);
   const dev =
     given.DOWNBEAT_URL !== undefined && given.DOWNBEAT_API_KEY !== undefined ? undefined : await readDevState(stateFolder(cli.environment));
@@ -55,7 +58,7 @@ export async function connectApi(cli: Cli, options: { tenant?: string }): Promis
   const apiKey = given.DOWNBEAT_API_KEY ?? (isDevKey ? dev?.environment["DOWNBEAT_API_KEY"] : undefined);
   if (apiKey === undefined) throw new Failure(`no key for ${url}: set DOWNBEAT_API_KEY to one that \`downbeat keys create\` printed`);
   const tenant = options.tenant ?? given.DOWNBEAT_TENANT ?? (isDevKey ? dev?.environment["DOWNBEAT_TENANT"] : undefined);
-  return new ApiClient({ url, apiKey, ...(tenant === undefined ? {} : { tenant }) });
+  return new ApiClient({ url, apiKey, ...(tenant === undefined || options.tenant === null ? {} : { tenant }) });
 }
 
 export function printJson(cli: Cli, value: unknown): void {

@@ -1,6 +1,15 @@
 import { Command } from "commander";
 import type { Cli } from "./cli.ts";
 import { apiCommand } from "./commands/api.ts";
+import { auditCommand } from "./commands/audit.ts";
+import { backfillsChange } from "./commands/backfills-change.ts";
+import { backfillsList } from "./commands/backfills-list.ts";
+import { backfillsShow } from "./commands/backfills-show.ts";
+import { calendarsCreate } from "./commands/calendars-create.ts";
+import { calendarsDelete } from "./commands/calendars-delete.ts";
+import { calendarsList } from "./commands/calendars-list.ts";
+import { calendarsShow } from "./commands/calendars-show.ts";
+import { calendarsUpdate } from "./commands/calendars-update.ts";
 import { devCommand } from "./commands/dev.ts";
 import { dispatchCommand } from "./commands/dispatch.ts";
 import { executorCommand } from "./commands/executor.ts";
@@ -11,9 +20,19 @@ import { queueStatus } from "./commands/queue-status.ts";
 import { runsList } from "./commands/runs-list.ts";
 import { runsShow } from "./commands/runs-show.ts";
 import { runsWatch } from "./commands/runs-watch.ts";
+import { schedulesBackfill } from "./commands/schedules-backfill.ts";
 import { schedulesCreate } from "./commands/schedules-create.ts";
+import { explainCommand, schedulesExplain } from "./commands/schedules-explain.ts";
 import { schedulesList } from "./commands/schedules-list.ts";
+import { schedulesPreview } from "./commands/schedules-preview.ts";
 import { schedulesRun } from "./commands/schedules-run.ts";
+import { schedulesValidate } from "./commands/schedules-validate.ts";
+import { timezonesCommand } from "./commands/timezones.ts";
+import { tenantsCreate } from "./commands/tenants-create.ts";
+import { tenantsList } from "./commands/tenants-list.ts";
+import { tenantsMaintenance } from "./commands/tenants-maintenance.ts";
+import { tenantsShow } from "./commands/tenants-show.ts";
+import { tenantsUpdate } from "./commands/tenants-update.ts";
 import packageJson from "../package.json" with { type: "json" };
 
 /**
@@ -27,8 +46,46 @@ export function buildProgram(cli: Cli): Command {
     .commandsGroup("Try it:")
     .addCommand(devCommand(cli))
     .commandsGroup("Schedules and runs (through the API):")
-    .addCommand(group("schedules", "List, create and run schedules", [schedulesList(cli), schedulesCreate(cli), schedulesRun(cli)]))
+    .addCommand(
+      group("schedules", "List, create and run schedules", [
+        schedulesList(cli),
+        schedulesCreate(cli),
+        schedulesRun(cli),
+        schedulesPreview(cli),
+        schedulesValidate(cli),
+        schedulesExplain(cli),
+        schedulesBackfill(cli),
+      ]),
+    )
+    .addCommand(
+      group("backfills", "See and steer runs of past stretches", [
+        backfillsList(cli),
+        backfillsShow(cli),
+        ...(["pause", "resume", "cancel"] as const).map((action) => backfillsChange(cli, action)),
+      ]),
+    )
+    .addCommand(
+      group("calendars", "Days, times and periods that schedules are held to", [
+        calendarsList(cli),
+        calendarsShow(cli),
+        calendarsCreate(cli),
+        calendarsUpdate(cli),
+        calendarsDelete(cli),
+      ]),
+    )
     .addCommand(group("runs", "See what ran, what did not, and why", [runsList(cli), runsWatch(cli), runsShow(cli)]))
+    .addCommand(explainCommand(cli))
+    .addCommand(auditCommand(cli))
+    .addCommand(timezonesCommand(cli))
+    .addCommand(
+      group("tenants", "Tenants, their limits and their maintenance", [
+        tenantsList(cli),
+        tenantsShow(cli),
+        tenantsCreate(cli),
+        tenantsUpdate(cli),
+        tenantsMaintenance(cli),
+      ]),
+    )
     .commandsGroup("Set up (database and queue):")
     .addCommand(migrateCommand(cli))
     .addCommand(group("queue", "Create the queues and look at their depth", [queueCreate(cli), queueStatus(cli)]))

@@ -1,9 +1,10 @@
 import { runStates } from "@downbeat/store/run-states.ts";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import type { Run } from "../api-answers.ts";
 import { type Cli, connectApi, printJson } from "../cli.ts";
 import { formatTable } from "../format-table.ts";
 import { listAll } from "../list-all.ts";
+import { readCount } from "../read-count.ts";
 import { runColumns } from "../run-columns.ts";
 
 interface RunsListOptions {
@@ -39,10 +40,4 @@ export function runsList(cli: Cli): Command {
       }
       for (const line of formatTable(runs, runColumns)) cli.print(line);
     });
-}
-
-function readCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError("It must be a whole number from 1.");
-  return count;
 }

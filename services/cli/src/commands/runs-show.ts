@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { RunDetail } from "../api-answers.ts";
+import { attemptColumns } from "../attempt-columns.ts";
 import { type Cli, connectApi, printJson } from "../cli.ts";
 import { formatDuration, formatInstant } from "../format-instant.ts";
 import { type Column, formatTable } from "../format-table.ts";
@@ -19,18 +20,7 @@ export function runsShow(cli: Cli): Command {
     });
 }
 
-type Attempt = RunDetail["attempts"][number];
 type TimelineEntry = RunDetail["timeline"][number];
-
-const attemptColumns: Column<Attempt>[] = [
-  { title: "attempt", value: (attempt) => attempt.attempt, align: "right" },
-  { title: "outcome", value: (attempt) => attempt.outcome },
-  { title: "code", value: (attempt) => attempt.code },
-  { title: "http", value: (attempt) => attempt.http_status, align: "right" },
-  { title: "started", value: (attempt) => formatInstant(attempt.started_at) },
-  { title: "took", value: (attempt) => formatDuration(attempt.duration_ms), align: "right" },
-  { title: "answer", value: (attempt) => attempt.response_excerpt?.slice(0, 80) },
-];
 
 const timelineColumns: Column<TimelineEntry>[] = [
   { title: "at", value: (entry) => formatInstant(entry.at) },
@@ -39,17 +29,34 @@ const timelineColumns: Column<TimelineEntry>[] = [
   { title: "actor", value: (entry) => entry.actor },
 ];
 
-function describeRun(run: RunDetail): string[] {
+/** What the run in `blocked_by` did to this one, by this one's state. */
+const blockedLabels: Partial<Record<RunDetail["state"], string>> = {
+  pending: "waits behind",
+  skipped: "held by",
+  canceled: "replaced by",
+};
+
+function describeStretch({ range_count: count, range_from: from, scheduled_for: to }: RunDetail): string {
+  return `${count} occurrences from ${formatInstant(from)} to ${formatInstant(to)}`;
+}
+
+/** A run for people: what it is, its attempts and its life. */
+export function describeRun(run: RunDetail): string[] {
   const facts: [string, string | number | null][] = [
     ["run", run.id],
     ["schedule", run.schedule.name],
     ["tenant", run.tenant.slug],
-    ["scheduled for", `${formatInstant(run.scheduled_for)}${run.trigger === "manual" ? " (asked for)" : ""}`],
+    [
+      "scheduled for",
+      `${formatInstant(run.scheduled_for)}${{ schedule: "", manual: " (asked for)", backfill: " (backfilled)" }[run.trigger]}`,
+    ],
+    ["spread", run.spread_ms === null ? null : `starts ${formatDuration(run.spread_ms)} later`],
     ["state", run.state],
     ["reason", run.reason_text ?? run.reason],
+    [blockedLabels[run.state] ?? "waited behind", run.blocked_by],
     ["lag", formatDuration(run.lag_ms)],
     ["http status", run.http_status],
-    ["missed", run.range_count === null ? null : `${run.range_count} occurrences from ${formatInstant(run.range_from)}`],
+    [`all ${run.state}`, run.range_count === null || run.range_count === 1 ? null : describeStretch(run)],
   ];
   return [
     ...facts.filter(([, value]) => value !== null && value !== "").map(([name, value]) => `${name.padEnd(15)}${printable(String(value))}`),

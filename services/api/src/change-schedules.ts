@@ -1,0 +1,278 @@
+import type { TenantDatabase } from "@downbeat/store/tenant-transaction.ts";
+import { firstDueAfter } from "@downbeat/timing/plan-due.ts";
+import type { Instant, Rule } from "@downbeat/timing/rule.ts";
+import type { Occurrence } from "@downbeat/timing/spread.ts";
+import { sql as fragment } from "kysely";
+import { type BulkAnswer, type BulkChange, bulkShownMax } from "./bulk-schemas.ts";
+import { type LockedSchedule, lockSchedule } from "./lock-schedule.ts";
+import { lockWithdrawable } from "./lock-withdrawable.ts";
+import { type MatchedSchedule, matchSchedules } from "./match-schedules.ts";
+import { Problem } from "./problem.ts";
+import { selectSchedules } from "./read-schedules.ts";
+import { resumeSchedule } from "./resume-schedule.ts";
+import { actorOf } from "./schedule-events.ts";
+import { checkFrequencyJump, impactOf, type ScheduleImpact } from "./schedule-impact.ts";
+import { toImpact, toText } from "./show-timing.ts";
+import { editSchedule, type UpdateScheduleOptions } from "./update-schedule.ts";
+import { pauseSchedule } from "./withdraw-schedule.ts";
+
+export interface ChangeSchedulesOptions extends Omit<UpdateScheduleOptions, "revision" | "compareRules"> {
+  tenantId: string;
+}
+
+/**
+ * Does the same to many schedules of a tenant, all of them or none, in the transaction of the caller. What is refused for one is refused for all, with a word on which it was.
+ *
+ * Locks: the schedules in the order of their ids, each as every edit locks it; then, in the order of theirs, the runs that will be withdrawn: schedule by schedule, they could be
+ * waited for against the order in which an executor leases a batch. Only then is anything written. Meanwhile dispatchers pass these schedules over. A dry run of an update locks nothing.
+ */
+export async function changeSchedules(database: TenantDatabase, given: BulkChange, options: ChangeSchedulesOptions): Promise<BulkAnswer> {
+  const { tenantId, isDryRun } = options;
+  const matched = await matchSchedules(database, tenantId, given.filter);
+  const shown = matched.slice(0, bulkShownMax).map(({ id }) => id);
+  const before = await readNext(database, tenantId, shown);
+  const isForeseen = isDryRun && given.action === "update";
+  const schedules = isForeseen ? await readAll(database, tenantId, matched) : await lockAll(database, tenantId, matched);
+  const effect = await changeEach(database, schedules, given, options);
+  const after = isForeseen ? effect.next : await readNext(database, tenantId, shown);
+  const changed = schedules.filter(({ rule }) => !effect.untouched.has(rule.id));
+  return {
+    action: given.action,
+    matched: matched.length,
+    changed: changed.length,
+    left_out: matched.length - changed.length,
+    ...effect.sums,
+    schedules: changed.slice(0, bulkShownMax).map(({ rule }) => ({
+      id: rule.id,
+      name: rule.name,
+      next_run_at_before: before.get(rule.id) ?? null,
+      next_run_at_after: after.get(rule.id) ?? null,
+    })),
+    is_cut: changed.length > bulkShownMax,
+  };
+}
+
+/** When schedules run next, as an answer shows it, by id. */
+type NextRuns = ReadonlyMap<string, string | null>;
+
+interface Effect {
+  sums: Pick<BulkAnswer, "impact" | "pause" | "resume">;
+  /** Schedules of which there is nothing to pause or resume. */
+  untouched: ReadonlySet<string>;
+  /** For an update that is only foreseen: when they would run next. */
+  next: NextRuns;
+}
+
+function changeEach(
+  database: TenantDatabase,
+  schedules: readonly LockedSchedule[],
+  given: BulkChange,
+  options: ChangeSchedulesOptions,
+): Promise<Effect> {
+  switch (given.action) {
+    case "update":
+      return updateEach(database, schedules, given.changes ?? {}, options);
+    case "pause":
+      return pauseEach(database, schedules, given, actorOf(options.caller));
+    case "resume":
+      return resumeEach(database, schedules, given, actorOf(options.caller));
+  }
+}
+
+async function updateEach(
+  database: TenantDatabase,
+  schedules: readonly LockedSchedule[],
+  changes: NonNullable<BulkChange["changes"]>,
+  options: ChangeSchedulesOptions,
+): Promise<Effect> {
+  const { confirm = false, ...fields } = changes;
+  const compareRules = rememberImpacts();
+  const next = new Map<string, string | null>();
+  const sum = new ImpactSum();
+  for (const locked of schedules) {
+    const { rule, editedAt } = locked;
+    // Each by itself may be a jump; what counts is what becomes of all.
+    const edit = await naming(locked, "changes.", () =>
+      editSchedule(database, locked, { ...fields, confirm: true }, { ...options, revision: undefined, compareRules }),
+    );
+    const first = rule.paused_at === null ? firstDueAfter(edit.timing, editedAt.getTime()) : null;
+    next.set(rule.id, first === null ? null : toText(first.dueAt));
+    sum.add(edit.impact, { withdrawn: edit.withdrawn, next: first });
+  }
+  const { impact, withdrawn, earliest } = sum;
+  if (impact === undefined) return { sums: {}, untouched: new Set(), next };
+  checkFrequencyJump(impact, confirm || options.isDryRun, { subject: `the ${schedules.length} schedules`, field: "changes.confirm" });
+  return { sums: { impact: toImpact(impact, withdrawn, earliest) }, untouched: new Set(), next };
+}
+
+async function pauseEach(
+  database: TenantDatabase,
+  schedules: readonly LockedSchedule[],
+  { reason, until }: BulkChange,
+  actor: string,
+): Promise<Effect> {
+  const untouched = new Set<string>();
+  const pause = { occurrences: 0 as number | null, skipped: 0 as number | null, replayed: 0 as number | null, per_day: 0 };
+  for (const locked of schedules) {
+    const pauseOptions = { actor, reason, until: until === undefined ? undefined : new Date(until) };
+    const isPausedAlready = locked.rule.paused_at !== null && until === undefined;
+    const effect = isPausedAlready
+      ? null
+      : await naming(locked, "", () => unlessCompleted(pauseSchedule(database, keyOf(locked), pauseOptions)));
+    if (effect === null) {
+      untouched.add(locked.rule.id);
+      continue;
+    }
+    pause.occurrences = plus(pause.occurrences, effect.occurrences);
+    pause.skipped = plus(pause.skipped, effect.skipped);
+    pause.replayed = plus(pause.replayed, effect.replayed);
+    pause.per_day += effect.perDay;
+  }
+  return { sums: { pause }, untouched, next: new Map() };
+}
+
+async function resumeEach(
+  database: TenantDatabase,
+  schedules: readonly LockedSchedule[],
+  given: BulkChange,
+  actor: string,
+): Promise<Effect> {
+  const untouched = new Set<string>();
+  const resume = { skipped: 0, replayed: 0 };
+  for (const locked of schedules) {
+    const isPaused = locked.rule.paused_at !== null;
+    const effect = isPaused
+      ? await naming(locked, "", () => unlessCompleted(resumeSchedule(database, keyOf(locked), { actor, onResume: given.on_resume })))
+      : null;
+    if (effect === null) {
+      untouched.add(locked.rule.id);
+      continue;
+    }
+    resume.skipped += effect.skipped;
+    resume.replayed += effect.replayed;
+  }
+  return { sums: { resume }, untouched, next: new Map() };
+}
+
+function keyOf({ rule }: LockedSchedule) {
+  return { tenantId: rule.tenant_id, scheduleId: rule.id };
+}
+
+function plus(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? null : a + b;
+}
+
+/** Null: the schedule has nothing left to pause or to resume, and stays as it is. Refused before anything is written. */
+async function unlessCompleted<Result>(work: Promise<Result>): Promise<Result | null> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Problem && error.code === "no_next_occurrence") return null;
+    throw error;
+  }
+}
+
+/** Tells of which schedule a refusal speaks, and that nothing was done. */
+async function naming<Result>({ rule }: LockedSchedule, prefix: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    const errors = error.errors.map((one) => ({
+      ...one,
+      field: `${prefix}${one.field}`,
+      message: `${one.message} (schedule "${rule.name}")`,
+    }));
+    throw new Problem(error.code, {
+      detail: `Nothing was changed, because of the schedule "${rule.name}" (${rule.id}): ${error.message}`,
+      errors,
+    });
+  }
+}
+
+/** Locks them in the order of ids; one that was deleted since it was found is left out. All are edited at one instant, read after the last lock was won. */
+async function lockAll(database: TenantDatabase, tenantId: string, matched: readonly MatchedSchedule[]): Promise<LockedSchedule[]> {
+  const locked: LockedSchedule[] = [];
+  for (const { id } of matched) {
+    const schedule = await lockSchedule(database, { tenantId, scheduleId: id }).catch((error: unknown) => {
+      if (error instanceof Problem && error.code === "not_found") return undefined;
+      throw error;
+    });
+    if (schedule !== undefined) locked.push(schedule);
+  }
+  const { at } = await database.selectNoFrom(fragment<Date>`clock_timestamp()`.as("at")).executeTakeFirstOrThrow();
+  const all = locked.map((schedule) => ({ ...schedule, editedAt: at }));
+  await lockWithdrawable(database, all);
+  return all;
+}
+
+/** The same without a lock, for a look at what would be. */
+async function readAll(database: TenantDatabase, tenantId: string, matched: readonly MatchedSchedule[]): Promise<LockedSchedule[]> {
+  if (matched.length === 0) return [];
+  const rules = await database
+    .selectFrom("downbeat.schedules")
+    .selectAll()
+    .where("tenant_id", "=", tenantId)
+    .where(
+      "id",
+      "in",
+      matched.map(({ id }) => id),
+    )
+    .where("deleted_at", "is", null)
+    .orderBy("id")
+    .execute();
+  const { at } = await database.selectNoFrom(fragment<Date>`clock_timestamp()`.as("at")).executeTakeFirstOrThrow();
+  return rules.map((rule) => ({ rule, watermark: null, editedAt: at }));
+}
+
+async function readNext(database: TenantDatabase, tenantId: string, ids: readonly string[]): Promise<NextRuns> {
+  if (ids.length === 0) return new Map();
+  const rows = await selectSchedules(database, tenantId)
+    .where("rule.id", "in", [...ids])
+    .execute();
+  return new Map(rows.map((row) => [row.id, row.next_run_at?.toISOString() ?? null]));
+}
+
+/** Schedules of one rule are compared once. The instants from which they are differ by nothing that matters to 30 days. */
+function rememberImpacts(): typeof impactOf {
+  const known = new Map<string, ScheduleImpact>();
+  return (before: Rule | null, after: Rule | null, from: Instant) => {
+    const key = JSON.stringify([before, after]);
+    const impact = known.get(key) ?? impactOf(before, after, from);
+    known.set(key, impact);
+    return impact;
+  };
+}
+
+const shownMax = 5;
+
+/** What many changes mean together. */
+class ImpactSum {
+  impact: ScheduleImpact | undefined;
+  withdrawn = 0;
+  /** The first of all starts to come. */
+  earliest: Occurrence | null = null;
+
+  add(one: ScheduleImpact, { withdrawn, next }: { withdrawn: number; next: Occurrence | null }): void {
+    const sum = this.impact;
+    this.impact =
+      sum === undefined
+        ? one
+        : {
+            ...sum,
+            runsBefore: sum.runsBefore + one.runsBefore,
+            runsAfter: sum.runsAfter + one.runsAfter,
+            added: plus(sum.added, one.added),
+            removed: plus(sum.removed, one.removed),
+            firstAdded: firstOf(sum.firstAdded, one.firstAdded),
+            firstRemoved: firstOf(sum.firstRemoved, one.firstRemoved),
+            queueRequestsMax: sum.queueRequestsMax + one.queueRequestsMax,
+          };
+    this.withdrawn += withdrawn;
+    if (next !== null && (this.earliest === null || next.dueAt < this.earliest.dueAt)) this.earliest = next;
+  }
+}
+
+function firstOf(some: readonly Instant[], others: readonly Instant[]): Instant[] {
+  return [...new Set([...some, ...others])].sort((a, b) => a - b).slice(0, shownMax);
+}
