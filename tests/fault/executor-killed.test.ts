@@ -76,3 +76,33 @@ test.concurrent("an executor killed with many calls in flight: every run is deli
     expect(calls.get(id)).toBeLessThanOrEqual(outcomes.length);
   }
 });
+
+test.concurrent("an executor killed while its run holds its schedule's gate: no run starts beside it until it was taken up again and has ended, and then the gate is free", async (context) => {
+  const world = await createWorld({ context });
+  const firstAt = await world.scheduleEachSecond(1, { overlap: "skip" });
+  world.startDispatcher({ HORIZON_SECONDS: "1" });
+  const killed = world.startExecutor(shortLease, "executor.leased");
+  await killed.atFailpoint();
+  await killed.kill();
+
+  world.startExecutor();
+  const succeeded = async () => (await readLedger(world.sql)).filter(({ state }) => state === "succeeded");
+  await until("a later run to have its turn", async () => (await succeeded()).length >= 2);
+  const endAt = await world.unschedule();
+  await world.quiet(2);
+  const rows = await world.sql<{ id: string; state: string; reason: string | null; blockedBy: string | null; from: number; to: number }[]>`
+    select id, state, reason, blocked_by as "blockedBy", (extract(epoch from coalesce(range_from, scheduled_for)))::float8 as from,
+      (extract(epoch from scheduled_for))::float8 as to
+    from downbeat.runs order by id`;
+  // Each instant is accounted for, by a run or by the name of the run that was under way; neighbours that were skipped together are one row.
+  const accounted = rows.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, index) => from + index));
+  expect(accounted).toEqual(Array.from({ length: (endAt - firstAt) / 1_000 }, (_, index) => firstAt / 1_000 + index));
+  const skipped = rows.filter(({ state }) => state === "skipped");
+  expect(skipped.length).toBeGreaterThan(0);
+  const ran = await succeeded();
+  for (const { reason, blockedBy } of skipped) expect([reason, ran.some(({ id }) => id === blockedBy)]).toEqual(["overlap", true]);
+  expect(rows).toHaveLength(skipped.length + ran.length);
+  const held = ran.find(({ id }) => id === skipped[0]?.blockedBy);
+  expect(held).toMatchObject({ attempt: 2, outcomes: ["unknown", "success"] });
+  expect([...callsByRun(world)].filter(([, times]) => times !== 1)).toEqual([]);
+});

@@ -4,7 +4,14 @@ import { type QueueClient, createQueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
 import { queueDepth } from "@downbeat/queue/queue-depth.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
-import { type ArrangedEndpoint, arrangeEndpoint, arrangeSchedules, databaseNow, testSecretKeys } from "@downbeat/testkit/arrange.ts";
+import {
+  type ArrangedEndpoint,
+  type ArrangedPolicy,
+  arrangeEndpoint,
+  arrangeSchedules,
+  databaseNow,
+  testSecretKeys,
+} from "@downbeat/testkit/arrange.ts";
 import { type Receiver, startReceiver } from "@downbeat/testkit/receiver.ts";
 import { type ServiceProcess, type ServiceProcessOptions, startServiceProcess } from "@downbeat/testkit/service-process.ts";
 import { createTestDatabase } from "@downbeat/testkit/test-database.ts";
@@ -46,8 +53,11 @@ export interface World {
   startExecutor(settings?: Settings, failpoint?: ServiceProcessOptions["failpoint"]): ServiceProcess;
   /** Schedules with a single occurrence, `inMs` from now. Answers their ids. */
   scheduleOnce(count: number, inMs?: number): Promise<string[]>;
-  /** Schedules that are due each second from now on. Answers the first occurrence, in ms since 1970. */
-  scheduleEachSecond(count: number): Promise<number>;
+  /**
+   * Schedules that are due each second from now on. Unless told otherwise their occurrences all run, however late and beside each other: what is lost is lost by a fault and not by a
+   * policy. Answers the first occurrence, in ms since 1970.
+   */
+  scheduleEachSecond(count: number, policy?: ArrangedPolicy): Promise<number>;
   /** Takes all schedules out of the due index. Answers the instant up to which, but not including, they have been evaluated. */
   unschedule(): Promise<number>;
   /** Resolves when the receiver has been called `count` times. */
@@ -116,9 +126,10 @@ export async function createWorld({ context, timeoutMs = 1_000, ...given }: Worl
       const dueAt = Math.ceil(await databaseNow(sql)) + inMs;
       return arrangeSchedules(sql, arranged, { rule: { kind: "once", runAt: dueAt }, nextRunAt: dueAt, count });
     },
-    async scheduleEachSecond(count) {
+    async scheduleEachSecond(count, policy = { misfire: "all", overlap: "allow", max_instances: 1_000 }) {
       const anchorAt = Math.ceil((await databaseNow(sql)) / 1_000) * 1_000;
-      await arrangeSchedules(sql, arranged, { rule: { kind: "interval", intervalSeconds: 1, anchorAt }, nextRunAt: anchorAt, count });
+      const rule = { kind: "interval", intervalSeconds: 1, anchorAt } as const;
+      await arrangeSchedules(sql, arranged, { rule, policy, nextRunAt: anchorAt, count });
       return anchorAt;
     },
     async unschedule() {

@@ -113,6 +113,15 @@ function inState(schedule: Created, state: string): Promise<Ledger> {
   return until(`a run of ${schedule.name} is ${state}`, async () => (await ledgerOf(schedule)).find((run) => run.state === state));
 }
 
+/** What a command of the CLI prints. */
+async function downbeat(key: string, ...parameters: string[]): Promise<string> {
+  const lines: string[] = [];
+  const environment = { DOWNBEAT_URL: api.url, DOWNBEAT_API_KEY: key };
+  const program = buildProgram({ environment, print: (line) => void lines.push(line), remark: () => {} });
+  await program.parseAsync(parameters, { from: "user" });
+  return lines.join("\n");
+}
+
 type Explained = Explanation & { page: string };
 
 /** The answer, and the page that the CLI makes of it. */
@@ -120,12 +129,7 @@ async function explain({ id }: Pick<Created, "id">, at: string | number | Date, 
   const asked = typeof at === "string" ? at : new Date(at).toISOString();
   const { status, body } = await api.call("GET", `/api/v1/schedules/${id}/explain?at=${encodeURIComponent(asked)}`, { key });
   expect({ status, body }).toMatchObject({ status: 200 });
-  const lines: string[] = [];
-  const environment = { DOWNBEAT_URL: api.url, DOWNBEAT_API_KEY: key };
-  const program = buildProgram({ environment, print: (line) => void lines.push(line), remark: () => {} });
-  await program.parseAsync(["explain", id, asked], { from: "user" });
-  const page = lines.join("\n");
-  if (process.env["SHOW_PAGES"] !== undefined) process.stdout.write(`\n${page}\n${"=".repeat(110)}\n`);
+  const page = await downbeat(key, "explain", id, asked);
   return { ...body, page };
 }
 
@@ -170,7 +174,7 @@ test("fired: when it was called, how late, and with what answer", async () => {
     schedule: { id: schedule.id, name: "fired" },
   });
   expect(answer.headline).toMatch(
-    /^The occurrence of \S+Z ran and succeeded with HTTP 204: it was called at \S+Z, (\d+ ms after|exactly at) its time\.$/,
+    /^The occurrence of \S+Z ran and succeeded with HTTP 204: it was called at \S+Z, (.+ after|exactly at) its time\.$/,
   );
   expect(refusals(answer)).toEqual([]);
   expect(answer.steps.map(({ step }) => step)).toEqual(["schedule", "rule", "pattern", "pause", "queue", "attempts", "outcome"]);
@@ -181,6 +185,21 @@ test("fired: when it was called, how late, and with what answer", async () => {
   });
   expect(words(answer.page).startsWith(answer.headline)).toBe(true);
   expect(answer.page).toMatch(/ATTEMPT {2}OUTCOME {2}CODE {2}HTTP {2}STARTED +TOOK {2}ANSWER\n +1 {2}success +- +204/);
+});
+
+test("both commands print one page, or the API's answer as JSON", async () => {
+  const { id, name, next_run_at: at } = await create("printed", { run_at: fromNow(7 * dayMs) });
+  const { body } = await api.call("GET", `/api/v1/schedules/${id}/explain?at=${at}`, { key: tenant.key });
+  const { headline: _headline, ...answer } = body;
+  for (const command of [
+    ["explain", name, at],
+    ["schedules", "explain", name, "--at", at],
+  ]) {
+    expect(JSON.parse(await downbeat(tenant.key, ...command, "--json"))).toMatchObject(answer);
+    const lines = (await downbeat(tenant.key, ...command)).split("\n");
+    expect(lines[0]).toMatch(/^The occurrence of /);
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(110);
+  }
 });
 
 test("fired in vain: the code of the last attempt and why no other follows, or when one does", async () => {
@@ -267,7 +286,7 @@ test("after a downtime: missed by grace, coalesced into the newest, and the newe
   const due = await explain(schedule, firstAt);
   expect(due.outcome).toBe("overdue");
   expect(due.headline).toMatch(
-    /was to start 9 h 30 min ago and no dispatcher has evaluated it yet; the dispatchers' last pass ended at \S+Z, .+ ago\.$/,
+    /was to start 9 h 3\d min ago and no dispatcher has evaluated it yet; the dispatchers' last pass ended at \S+Z, .+ ago\.$/,
   );
   await pass();
   const newest = await inState(schedule, "succeeded");
@@ -276,7 +295,7 @@ test("after a downtime: missed by grace, coalesced into the newest, and the newe
   const answer = await explain(schedule, firstAt + 2 * hourMs);
   expect(answer).toMatchObject({ outcome: "missed_grace", run: { id: graced?.id, state: "missed", range_count: 8 } });
   expect(answer.headline).toMatch(
-    /was missed: no dispatcher evaluated it until \S+Z, 7 h 30 min after its time, which is more than the schedule's grace of 2 h\.$/,
+    /was missed: no dispatcher evaluated it until \S+Z, 7 h 3\d min after its time, which is more than the schedule's grace of 2 h\.$/,
   );
   expect(stepOf(answer, "misfire")).toMatchObject({
     passed: false,
@@ -298,7 +317,7 @@ test("after a downtime: missed by grace, coalesced into the newest, and the newe
 
   const late = await explain(schedule, firstAt + 9 * hourMs);
   expect(late).toMatchObject({ outcome: "fired", run: { id: newest.id } });
-  expect(stepOf(late, "misfire")).toMatchObject({ passed: true, text: expect.stringContaining("30 min after its time") });
+  expect(stepOf(late, "misfire")).toMatchObject({ passed: true, text: expect.stringMatching(/3\d min( \d+ s)? after its time/) });
 
   const between = await explain(schedule, firstAt + 2 * hourMs + 1_000);
   expect(between).toMatchObject({ outcome: "never_matched", run: null });
@@ -329,7 +348,7 @@ test("paused: by whom, since when and why, while it lasts and when it is over", 
 });
 
 test("paused: a run that was claimed ahead and withdrawn by the pause", async () => {
-  const schedule = await create("withdrawn", { run_at: fromNow(60_000) });
+  const schedule = await create("withdrawn", { run_at: fromNow(50_000) });
   await pass();
   await api.call("POST", `/api/v1/schedules/${schedule.id}/pause`, { key: tenant.key, body: { reason: "not today" } });
   const answer = await explain(schedule, schedule.next_run_at);
@@ -412,7 +431,7 @@ test("calendar hole: which calendar", async () => {
 });
 
 test("canceled by edit: who changed what, and under which rule it had been claimed", async () => {
-  const schedule = await create("edited", { run_at: fromNow(60_000) });
+  const schedule = await create("edited", { run_at: fromNow(50_000) });
   await pass();
   await inState(schedule, "queued");
   const runAt = fromNow(2 * hourMs);
@@ -444,7 +463,7 @@ test("never matched: what the rule says, and the occurrences on either side with
 });
 
 test("still queued: claimed ahead of its time", async () => {
-  const schedule = await create("ahead", { run_at: fromNow(60_000) });
+  const schedule = await create("ahead", { run_at: fromNow(50_000) });
   await pass();
   await inState(schedule, "queued");
   const answer = await explain(schedule, schedule.next_run_at);
@@ -592,7 +611,7 @@ test("runs that were asked for by hand are shown beside what the rule made", asy
 });
 
 test("a deleted schedule is explained by its id", async () => {
-  const schedule = await create("gone", { run_at: fromNow(60_000) });
+  const schedule = await create("gone", { run_at: fromNow(50_000) });
   await pass();
   await api.call("DELETE", `/api/v1/schedules/${schedule.id}`, { key: tenant.key });
   const answer = await explain(schedule, schedule.next_run_at);

@@ -1,6 +1,6 @@
 import { Webhook } from "standardwebhooks";
 import { expect, test } from "vitest";
-import { buildRequest, type RequestInput, type SignedRequest } from "./build-request.ts";
+import { buildCancelRequest, buildRequest, type RequestInput, type SignedRequest } from "./build-request.ts";
 import { createSecret } from "./signing-secret.ts";
 import { requestInput, signingKey } from "./testing/sample-request.ts";
 
@@ -100,4 +100,56 @@ test("a GET has no body and no content type, and is signed all the same", () => 
   expect({ method, length: body.length }).toEqual({ method: "GET", length: 0 });
   expect(headers).not.toHaveProperty("content-type");
   expect(() => new Webhook(secret).verify("", { ...headers })).not.toThrow();
+});
+
+test("a backfilled run says so in its body; no other does", () => {
+  const backfilled = JSON.parse(built(requestInput({ run: { isBackfilled: true } })).body.toString());
+  expect(backfilled).toMatchObject({ backfilled: true, scheduled_for: "2026-11-23T06:00:00.000Z" });
+  expect(JSON.parse(built(requestInput({ run: { isBackfilled: false } })).body.toString())).not.toHaveProperty("backfilled");
+});
+
+const canceled = {
+  id: "019a0000-0000-8000-8000-00000000000a",
+  scheduleId: "5b0e6a4e-0000-4000-8000-000000000002",
+  tenantId: "5b0e6a4e-0000-4000-8000-000000000003",
+  replacedBy: "019a0000-0000-8000-8000-00000000000b",
+};
+
+function canceling(changes: Parameters<typeof requestInput>[0] = {}) {
+  const { run: _run, input: _input, ...rest } = requestInput(changes);
+  const result = buildCancelRequest({ ...rest, run: canceled });
+  if (!result.ok) throw new Error(result.refusal.message);
+  return result.request;
+}
+
+test("the call that cancels a run goes to where the run was called, as a POST whatever the run's method is, and names both runs", () => {
+  const request = canceling({ target: { type: "http", path: "/orders", method: "GET" }, endpoint: { headers: { "X-Mine": "endpoint" } } });
+  expect(request).toMatchObject({ method: "POST", timeoutMs: 15_000 });
+  expect(request.url.href).toBe("https://hooks.example.com/in/orders");
+  expect(JSON.parse(request.body.toString())).toEqual({
+    type: "run.canceled",
+    run_id: canceled.id,
+    schedule_id: canceled.scheduleId,
+    tenant_id: canceled.tenantId,
+    reason: "superseded",
+    replaced_by: canceled.replacedBy,
+  });
+  expect(request.headers).toMatchObject({ "content-type": "application/json", "x-mine": "endpoint", "X-Schedule-Id": canceled.scheduleId });
+});
+
+test("the call that cancels a run is signed like the run's own and verifies, under an id of its own, or a receiver that dedupes would ignore it", () => {
+  const secret = createSecret();
+  const { body, headers } = canceling({ attemptAtMs: Date.now(), endpoint: { signingKeys: [signingKey(secret)], compatSignatures: true } });
+  expect(new Webhook(secret).verify(body.toString(), { ...headers })).toMatchObject({ type: "run.canceled", run_id: canceled.id });
+  expect(headers["webhook-id"]).toBe(`cancel-${canceled.id}`);
+  expect(headers["webhook-id"]).toMatch(/^[A-Za-z0-9_-]+$/);
+  expect(headers["Idempotency-Key"]).toBe(`cancel-${canceled.id}`);
+  expect(headers).toHaveProperty("X-Hub-Signature-256");
+});
+
+test("a run is canceled under the same URL and header rules as it is called", () => {
+  const { run: _run, input: _input, ...rest } = requestInput({ endpoint: { baseUrl: "http://10.0.0.1/" } });
+  expect(buildCancelRequest({ ...rest, run: canceled })).toMatchObject({ ok: false, refusal: { code: "url_forbidden" } });
+  const unsigned = requestInput({ endpoint: { signingKeys: [] } });
+  expect(buildCancelRequest({ ...unsigned, run: canceled })).toMatchObject({ ok: false, refusal: { code: "misconfigured" } });
 });

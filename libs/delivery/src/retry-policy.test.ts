@@ -122,3 +122,22 @@ test("a run may have its own number of attempts and its own waits, the last of w
   expect(decide({ attempt: 7, attemptsMax: 10, delaysMs: [1_000, 2_000] })).toEqual({ retry: true, delayMs: 2_000 });
   expect(decide({ attempt: 1, attemptsMax: 1 })).toEqual({ retry: false, reason: "attempts_exhausted" });
 });
+
+test("no attempt starts at or after the schedule's next fire: what is stale is not delivered (rule W13)", () => {
+  expect(decide({ nextFireAtMs: nowMs + 5_001 })).toEqual({ retry: true, delayMs: 5_000 });
+  expect(decide({ nextFireAtMs: nowMs + 5_000 })).toEqual({ retry: false, reason: "superseded" });
+  expect(decide({ nextFireAtMs: nowMs - 60_000 })).toEqual({ retry: false, reason: "superseded" });
+  expect(runReasons).toHaveProperty("superseded");
+});
+
+test("the jitter and the target's own wish count when the next fire is near", () => {
+  expect(decide({ nextFireAtMs: nowMs + 5_500, random: () => 0.999_999 })).toEqual({ retry: false, reason: "superseded" });
+  const wish = transient({ retryAfter: "120" });
+  expect(decide({ outcome: wish, nextFireAtMs: nowMs + 60_000 })).toEqual({ retry: false, reason: "superseded" });
+});
+
+test("a run that has failed for another reason says so, whenever its schedule fires next", () => {
+  expect(decide({ attempt: 9, nextFireAtMs: nowMs + 1 })).toEqual({ retry: false, reason: "attempts_exhausted" });
+  const gone = { ...base, kind: "gone", code: "http_410" } as const;
+  expect(decide({ outcome: gone, nextFireAtMs: nowMs + 1 })).toEqual({ retry: false, reason: "gone" });
+});

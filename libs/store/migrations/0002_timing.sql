@@ -76,6 +76,22 @@ create table if not exists downbeat.schedule_gates (
   primary key (tenant_id, schedule_id)
 ) with (fillfactor = 70);
 
+-- Whether a run that a gate names has come to its end. A row that this statement's snapshot does not show was made a moment ago and is under way, or is so old that its
+-- day has been dropped. In PL/pgSQL, so that its plan is made once in a session and opens the one partition the id lies in; as part of a statement it would open all of them.
+create or replace function downbeat.has_run_ended(of_tenant uuid, run_id uuid) returns boolean
+  language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan
+as $$
+declare
+  found_state text;
+begin
+  select state into found_state from downbeat.runs where tenant_id = of_tenant and id = run_id;
+  if found_state is null then
+    return run_id < downbeat.first_run_id(now() - interval '1 day');
+  end if;
+  return found_state in ('succeeded', 'failed', 'canceled', 'skipped', 'missed');
+end
+$$;
+
 -- The journal of a schedule: who changed it, how, and why. `detail.before` holds the fields of the rule that an edit replaced, so that a past instant can be explained.
 create sequence if not exists downbeat.schedule_events_id as bigint cache 20;
 create table if not exists downbeat.schedule_events (

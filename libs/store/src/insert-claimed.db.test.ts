@@ -41,7 +41,11 @@ function claimedRun(scheduledFor: number, fields: Partial<ClaimedRun> = {}): Cla
 function claimedStretch(scheduledFor: number, fields: Partial<ClaimedStretch> = {}): ClaimedStretch {
   const { tenantId, runId: id, scheduleId, scheduleRevision } = claimedRun(scheduledFor);
   return {
-    ...{ tenantId, runId: id, scheduleId, scheduleRevision, scheduledFor },
+    tenantId,
+    runId: id,
+    scheduleId,
+    scheduleRevision,
+    scheduledFor,
     state: "missed",
     reason: "coalesced",
     rangeFrom: scheduledFor - 480_000,

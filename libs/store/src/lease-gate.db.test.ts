@@ -210,9 +210,9 @@ test.for([
   ["begins before the run's instant", 5_000, null, 10_000],
 ] as [string, number, number | null, number][])(
   "an occurrence that comes due under a maintenance that %s is skipped, with a line in the journal",
-  async ([, from, until, dueIn]) => {
-    await maintain(from, until);
-    const run = await arrangeRun(admin, schedule, { scheduledInMs: dueIn });
+  async ([, fromMs, untilMs, dueInMs]) => {
+    await maintain(fromMs, untilMs);
+    const run = await arrangeRun(admin, schedule, { scheduledInMs: dueInMs });
     expect(await lease([run])).toEqual([{ verdict: "skipped", key: run }]);
     expect(await readRun(admin, run)).toMatchObject({ state: "skipped", reason: "maintenance", attempt: 0, sweepInMs: null });
     expect(await readJournal(admin, run)).toEqual(["executor-1 skipped maintenance"]);

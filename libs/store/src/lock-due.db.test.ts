@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type ArrangedEndpoint, arrangeEndpoint, arrangeSchedules, databaseNow } from "@downbeat/testkit/arrange.ts";
+import { type ArrangedEndpoint, type ArrangedPolicy, arrangeEndpoint, arrangeSchedules, databaseNow } from "@downbeat/testkit/arrange.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Sql, TransactionSql } from "./connect.ts";
@@ -142,4 +142,79 @@ test("a claim for one tenant holds that tenant's schedules only", async () => {
   const ofB = await arrange(b, now + 1_000, 2);
   expect(new Set(await lockedIds({ tenantId: b.tenantId }))).toEqual(new Set(ofB));
   expect(await lockedIds({ tenantId: randomUUID() })).toEqual([]);
+});
+
+test("a schedule that is spread, paused until then, or put off is due when it is to be looked at, and answers the occurrence that is meant", async () => {
+  const [putOff = "", plain = ""] = [...(await arrange(a, now)), ...(await arrange(a, now))];
+  await database.admin`
+    update downbeat.schedule_due set scheduled_for = to_timestamp(${now - 3_600_000}::float8 / 1000) where schedule_id = ${putOff}`;
+  const due = await dispatcher.begin((sql) => lockDue(sql, { horizonMs: minuteMs, schedulesMax: 10 }));
+  expect(new Map(due.map(({ scheduleId, nextRunAt }) => [scheduleId, nextRunAt]))).toEqual(
+    new Map([
+      [putOff, now - 3_600_000],
+      [plain, now],
+    ]),
+  );
+  await database.admin`update downbeat.schedule_due set next_run_at = now() + interval '1 hour' where schedule_id = ${putOff}`;
+  expect(await lockedIds()).toEqual([plain]);
+});
+
+test("a schedule comes with its policies and its tenant's limits and maintenance, as the defaults are and as they were set", async () => {
+  const rule = { kind: "cron", cronExpression: "0 9 * * *", timezone: "Europe/Berlin" } as const;
+  await arrangeSchedules(database.admin, a, { rule, nextRunAt: now });
+  const calendarId = randomUUID();
+  const policy: ArrangedPolicy = {
+    misfire: "all",
+    grace_seconds: null,
+    overlap: "allow",
+    max_instances: 7,
+    on_resume: "latest",
+    spread_share: 0.25,
+    max_runs: 12,
+    calendar_ids: [calendarId],
+  };
+  await arrangeSchedules(database.admin, b, { rule, policy, nextRunAt: now });
+  await database.admin`
+    update downbeat.tenants set runs_per_day_max = 500, maintenance_from = to_timestamp(${now}::float8 / 1000), maintenance_until = to_timestamp(${now + 5}::float8 / 1000)
+    where id = ${b.tenantId}`;
+  await database.admin`
+    update downbeat.schedules set dst_gap = 'skip', dst_overlap = 'both', paused_at = to_timestamp(${now - 9}::float8 / 1000), paused_until = to_timestamp(${now}::float8 / 1000)
+    where tenant_id = ${b.tenantId}`;
+  const due = await dispatcher.begin((sql) => lockDue(sql, { horizonMs: minuteMs, schedulesMax: 10 }));
+  expect(due.find(({ tenantId }) => tenantId === a.tenantId)).toMatchObject({
+    dstGap: "run_at_gap_end",
+    dstOverlap: "first",
+    misfire: "latest",
+    graceSeconds: 86_400,
+    overlap: "skip",
+    maxInstances: 3,
+    onResume: "skip",
+    spreadSeconds: null,
+    spreadShare: null,
+    maxRuns: null,
+    calendarIds: null,
+    pausedAt: null,
+    pausedUntil: null,
+    maintenanceFrom: null,
+    maintenanceUntil: null,
+    runsPerDayMax: null,
+  });
+  expect(due.find(({ tenantId }) => tenantId === b.tenantId)).toMatchObject({
+    dstGap: "skip",
+    dstOverlap: "both",
+    misfire: "all",
+    graceSeconds: null,
+    overlap: "allow",
+    maxInstances: 7,
+    onResume: "latest",
+    spreadSeconds: null,
+    spreadShare: 0.25,
+    maxRuns: 12,
+    calendarIds: [calendarId],
+    pausedAt: now - 9,
+    pausedUntil: now,
+    maintenanceFrom: now,
+    maintenanceUntil: now + 5,
+    runsPerDayMax: 500,
+  });
 });

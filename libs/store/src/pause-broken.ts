@@ -24,6 +24,9 @@ export async function pauseBroken(sql: TransactionSql, broken: readonly BrokenSc
       delete from downbeat.schedule_due due
       using broken
       where due.tenant_id = broken.tenant_id and due.schedule_id = broken.schedule_id
+    ), journal as (
+      insert into downbeat.schedule_events (tenant_id, schedule_id, actor, event, reason)
+      select tenant_id, schedule_id, 'dispatcher', 'auto_paused', 'The rule cannot be evaluated: ' || problem from broken
     )
     update downbeat.schedules rule
     set paused_at = now(), pause_reason = 'The rule cannot be evaluated: ' || broken.problem,

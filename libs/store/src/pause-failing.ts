@@ -21,13 +21,14 @@ export async function pauseFailing(
       order by rule.id
     ), taken_out as (
       delete from downbeat.schedule_due due using failing where due.tenant_id = failing.tenant_id and due.schedule_id = failing.id
-      returning 1
+      returning due.tenant_id, due.schedule_id, coalesce(due.scheduled_for, due.next_run_at) as watermark
     ), paused as (
       update downbeat.schedules rule
-      set paused_at = now(), pause_reason = 'Paused by itself after ' || failing.consecutive_failures || ' failures in a row; the last one: ' || coalesce(failing.last_error, 'unknown'),
+      -- A slot that fell due while no dispatcher claimed it falls into the pause: resuming accounts for it.
+      set paused_at = least(now(), taken_out.watermark - interval '1 millisecond'), pause_reason = 'Paused by itself after ' || failing.consecutive_failures || ' failures in a row; the last one: ' || coalesce(failing.last_error, 'unknown'),
         revision = rule.revision + 1, revised_at = now(), updated_at = now()
-      -- Counting them is what makes the due rows go first.
-      from failing, (select count(*) from taken_out) as before
+      -- The join is also what makes the due rows go first.
+      from failing left join taken_out on taken_out.tenant_id = failing.tenant_id and taken_out.schedule_id = failing.id
       where rule.tenant_id = failing.tenant_id and rule.id = failing.id and rule.paused_at is null
       returning rule.tenant_id, rule.id, failing.consecutive_failures, rule.pause_reason
     ), journal as (

@@ -47,6 +47,8 @@ export interface RunFields {
   revision?: number;
   reason?: string;
   blockedBy?: string;
+  /** Default: no limit. */
+  retryUntilInMs?: number;
   triggerId?: string;
   leaseToken?: string;
   executor?: string;
@@ -61,11 +63,11 @@ export async function arrangeRun(sql: Sql, { tenantId, scheduleId }: ArrangedSch
   const scheduled = sql`to_timestamp(${scheduledFor / 1000}::float8)`;
   await sql`
     insert into downbeat.runs (tenant_id, id, schedule_id, schedule_revision, scheduled_for, trigger_id, state, reason, due_at, sweep_at, queued_at,
-      started_at, attempt, redrives, lease_token, executor, blocked_by)
+      started_at, attempt, redrives, lease_token, executor, blocked_by, retry_until)
     values (${tenantId}, ${id}, ${scheduleId}, ${fields.revision ?? 1}, ${scheduled}, ${triggerId}, ${state}, ${fields.reason ?? null},
       ${fields.dueInMs === undefined ? scheduled : fromNow(fields.dueInMs)}, ${fromNow(fields.sweepInMs)}, ${fromNow(fields.queuedInMs)},
       ${fromNow(fields.startedInMs)}, ${fields.attempt ?? 0}, ${fields.redrives ?? 0}, ${fields.leaseToken ?? null}, ${fields.executor ?? null},
-      ${fields.blockedBy ?? null})`;
+      ${fields.blockedBy ?? null}, ${fromNow(fields.retryUntilInMs)})`;
   return { tenantId, runId: id };
 }
 

@@ -14,6 +14,9 @@ export type HeldAnswer =
 const lookAgainMs = 60_000;
 const lookAgainBehindMs = 600_000;
 
+/** After that a deadlock is risked, which Postgres finds and `inTransaction` repeats. */
+const triesMax = 5;
+
 interface HeldRow extends RunKey {
   scheduleId: string;
   triggerId: string;
@@ -38,37 +41,64 @@ interface GateRow {
  * A run that was asked for by hand is let in whatever is under way, and holds the gate like the others. One that has been started before and is sent again is not one more
  * occurrence, so `max_runs` does not count it.
  *
- * Index: primary keys of runs, schedules and gates. Locks: runs in id order, then gates in schedule order, as `leaseRuns`, and then the runs that are canceled to make room: should
- * one of those ask for the gate meanwhile, one of the two is a deadlock's victim and asks again. Bounded by `keys`.
+ * Index: primary keys of runs, schedules and gates. Locks: runs in id order, those that may be canceled included, then gates in schedule order, as `leaseRuns`. Bounded by `keys`.
  */
-export function settleHeld(sql: Sql, keys: readonly RunKey[], executor: string): Promise<HeldAnswer[]> {
-  return inTransaction(sql, async (transaction) => {
-    const held = await lockHeld(transaction, keys);
-    const gates = await lockGates(transaction, held);
-    const changes = decide(held, gates);
-    const ended = await write(transaction, changes, gates, executor);
-    const admitted = new Map(changes.flatMap((change) => (change.kind === "admitted" ? [[change.run.runId, change.replaced] as const] : [])));
-    return keys.map((key): HeldAnswer => {
-      const replaced = admitted.get(key.runId);
-      if (replaced === undefined) return { verdict: "settled", key };
-      // One that came to its own end in this moment was not canceled, and nobody is to be told so.
-      return { verdict: "admitted", key, replaced: replaced.filter((runId) => ended.has(runId)) };
-    });
+export async function settleHeld(sql: Sql, keys: readonly RunKey[], executor: string): Promise<HeldAnswer[]> {
+  for (let tries = 1; ; tries += 1) {
+    const answers = await inTransaction(sql, (transaction) => settleOnce(transaction, keys, executor, tries < triesMax));
+    if (answers !== undefined) return answers;
+  }
+}
+
+/** Undefined when a gate has a holder that was not locked before the gate: it came in meanwhile, and canceling it now would be out of order. `isStrict: false` does so all the same. */
+async function settleOnce(
+  sql: TransactionSql,
+  keys: readonly RunKey[],
+  executor: string,
+  isStrict: boolean,
+): Promise<HeldAnswer[] | undefined> {
+  const { held, lockedIds } = await lockHeld(sql, keys);
+  const gates = await lockGates(sql, held);
+  const changes = decide(held, gates);
+  if (isStrict && changes.some((change) => change.kind === "ended" && !lockedIds.has(change.run.runId))) return undefined;
+  const ended = await write(sql, changes, gates, executor);
+  const admitted = new Map(changes.flatMap((change) => (change.kind === "admitted" ? [[change.run.runId, change.replaced] as const] : [])));
+  return keys.map((key): HeldAnswer => {
+    const replaced = admitted.get(key.runId);
+    if (replaced === undefined) return { verdict: "settled", key };
+    // One that came to its own end in this moment was not canceled, and nobody is to be told so.
+    return { verdict: "admitted", key, replaced: replaced.filter((runId) => ended.has(runId)) };
   });
 }
 
-function lockHeld(sql: TransactionSql, keys: readonly RunKey[]): Promise<HeldRow[]> {
-  // Several messages may name one run.
-  const runs = [...new Map(keys.map((key) => [key.runId, key])).values()];
-  return sql<HeldRow[]>`
+/**
+ * Locks the runs and, where a schedule cancels what is under way, the runs that its gate names: taken only when they are canceled, after the gate, they would be taken out of order.
+ */
+async function lockHeld(sql: TransactionSql, keys: readonly RunKey[]): Promise<{ held: HeldRow[]; lockedIds: ReadonlySet<string> }> {
+  const rows = await sql<(HeldRow & { isHeld: boolean })[]>`
+    with given as materialized (
+      -- Several messages may name one run.
+      select distinct * from unnest(${keys.map((key) => key.tenantId)}::uuid[], ${keys.map((key) => key.runId)}::uuid[]) as given (tenant_id, id)
+    ), locked as materialized (
+      select tenant_id, id from given
+      union
+      select gate.tenant_id, unnest(gate.holders)
+      from given
+      join downbeat.runs run on run.tenant_id = given.tenant_id and run.id = given.id
+      join downbeat.schedules rule on rule.tenant_id = run.tenant_id and rule.id = run.schedule_id
+      join downbeat.schedule_gates gate on gate.tenant_id = run.tenant_id and gate.schedule_id = run.schedule_id
+      where rule.overlap = 'cancel_previous'
+    )
     select run.tenant_id as "tenantId", run.id as "runId", run.schedule_id as "scheduleId", run.trigger_id as "triggerId", run.attempt, rule.overlap,
-      rule.max_instances as "maxInstances", rule.max_runs as "maxRuns"
-    from unnest(${runs.map((key) => key.tenantId)}::uuid[], ${runs.map((key) => key.runId)}::uuid[]) as given (tenant_id, id)
-    join downbeat.runs run on run.tenant_id = given.tenant_id and run.id = given.id
+      rule.max_instances as "maxInstances", rule.max_runs as "maxRuns",
+      given.id is not null and run.state in ('pending', 'queued', 'retrying') and run.due_at <= now() as "isHeld"
+    from locked
+    join downbeat.runs run on run.tenant_id = locked.tenant_id and run.id = locked.id
     join downbeat.schedules rule on rule.tenant_id = run.tenant_id and rule.id = run.schedule_id
-    where run.state in ('pending', 'queued', 'retrying') and run.due_at <= now()
+    left join given on given.tenant_id = locked.tenant_id and given.id = locked.id
     order by run.id
     for update of run`;
+  return { held: rows.filter(({ isHeld }) => isHeld), lockedIds: new Set(rows.map(({ runId }) => runId)) };
 }
 
 /** Locks the gates, making those that are missing, and answers them with the runs that have ended left out. */
@@ -125,15 +155,13 @@ function decide(held: readonly HeldRow[], gates: Map<string, GateRow>): Change[]
       case "admitted": {
         if (isCounted) gate.started += 1;
         const replaced = [...passed.verdict.replaced];
-        const canceled = replaced.map(
-          (runId): Change => ({
-            kind: "ended",
-            run: { tenantId: run.tenantId, runId },
-            state: "canceled",
-            reason: "superseded",
-            blockedBy: run.runId,
-          }),
-        );
+        const canceled = replaced.map((runId): Change => ({
+          kind: "ended",
+          run: { tenantId: run.tenantId, runId },
+          state: "canceled",
+          reason: "superseded",
+          blockedBy: run.runId,
+        }));
         return [...canceled, { kind: "admitted", run, replaced }];
       }
       case "waits": {

@@ -48,7 +48,7 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
   const { runsMax, publishTimeoutMs, redrivesMax, attemptsMax, areLeasesJudged, leaseGraceMs, tenantId } = options;
   return sql<OverdueRun[]>`
     with overdue as materialized (
-      select tenant_id, id, schedule_id, state, attempt, redrives, due_at, started_at, executor,
+      select tenant_id, id, schedule_id, trigger_id, state, attempt, redrives, due_at, started_at, executor,
         case state when 'pending' then 'unsent' when 'retrying' then 'retry_due' when 'queued' then 'lost_in_queue' else 'lease_lost' end as found,
         (state = 'queued' and redrives >= ${redrivesMax}) or (state = 'running' and attempt >= ${attemptsMax}) as is_given_up
       from downbeat.runs
@@ -85,7 +85,7 @@ export function takeOverdue(sql: TransactionSql, options: TakeOverdueOptions): P
       insert into downbeat.schedule_stats as stats (tenant_id, schedule_id, failed, consecutive_failures, last_run_at, last_state, last_error)
       select tenant_id, schedule_id, count(*), count(*), now(), 'failed', max(found)
       from overdue
-      where is_given_up
+      where is_given_up and trigger_id not like 'backfill %'
       group by tenant_id, schedule_id
       order by schedule_id
       on conflict (tenant_id, schedule_id) do update set

@@ -244,9 +244,9 @@ const beforeLastForm = fc.oneof(
   fc.integer({ min: -1, max: 1 }).map(
     (delta): Written =>
       (shown) =>
-        `L-${Math.min(27, Math.max(1, shown.lastDay - shown.day + delta))}`,
+        `L-${Math.min(30, Math.max(1, shown.lastDay - shown.day + delta))}`,
   ),
-  fc.integer({ min: 1, max: 27 }).map(
+  fc.integer({ min: 1, max: 30 }).map(
     (before): Written =>
       () =>
         `L-${before}`,

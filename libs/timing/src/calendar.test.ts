@@ -123,7 +123,7 @@ test("up to its next boundary a calendar answers as it does now, through every c
     fc.property(
       arbitraryCalendars,
       arbitraryInstant,
-      fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 30 }),
+      fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), { maxLength: 30 }),
       (calendars, at, shares) => {
         const boundary = nextBoundary(calendars, at);
         expect(boundary).toBeGreaterThan(at);
@@ -158,4 +158,31 @@ test("calendars that leave nothing of a rule have ended it: the search for its n
   expect(nextOccurrence({ ...everySecond, calendars: [calendar("allow", "UTC", "2029-01-01")] }, Date.UTC(2026, 0, 1))).toBe(
     Date.UTC(2029, 0, 1),
   );
+});
+
+test("a calendar of many entries answers as many calendars of one entry each, however they overlap and touch", () => {
+  fc.assert(
+    fc.property(
+      fc.array(arbitraryEntry, { minLength: 1, maxLength: 12 }),
+      fc.constantFrom(...zoneNames),
+      fc.array(arbitraryInstant, { minLength: 1, maxLength: 50 }),
+      (entries, timezone, instants) => {
+        const blackout = (...some: CalendarEntry[]): Calendar => ({ name: "calendar", kind: "blackout", timezone, entries: some });
+        const whole = [blackout(...entries)];
+        const single = entries.map((entry) => blackout(entry));
+        for (const at of instants)
+          expect([new Date(at), refusingCalendar(whole, at) !== null]).toEqual([new Date(at), refusingCalendar(single, at) !== null]);
+      },
+    ),
+    { numRuns: 1_000 },
+  );
+});
+
+test("a rule of which a calendar leaves nothing ends, and to find that out takes a bounded number of steps, however finely its holes are cut", () => {
+  const clockTime = (minute: number) => `${String(Math.floor(minute / 60)).padStart(2, "0")}:${String(minute % 60).padStart(2, "0")}`;
+  const evenMinutes = Array.from({ length: 720 }, (_, half) => `MON-SUN ${clockTime(2 * half)}-${clockTime(2 * half + 1)}`);
+  const from = Date.UTC(2026, 0, 1);
+  const rule = { kind: "cron", timezone: "UTC", calendars: [calendar("blackout", "UTC", ...evenMinutes)] } as const;
+  for (const cronExpression of ["0 * * * *", "*/2 * * * *"]) expect(nextOccurrence({ ...rule, cronExpression }, from)).toBeNull();
+  expect(nextOccurrence({ ...rule, cronExpression: "*/5 * * * *" }, from)).toBe(from + 5 * 60_000);
 });

@@ -171,11 +171,10 @@ const profiles = new WeakMap<CronPattern, DayProfile>();
 function profileOf(pattern: CronPattern): DayProfile {
   const known = profiles.get(pattern);
   if (known !== undefined) return known;
-  // Patterns by the length of the month differ in their days only.
-  const [fields] = pattern.byMonthLength;
-  const matching = (field: readonly number[] = []) => [...field.keys()].filter((value) => field[value] === 1);
-  const minutes = matching(fields?.hour).flatMap((hour) => matching(fields?.minute).map((minute) => hour * 60 + minute));
-  const profile = { minutes: Uint16Array.from(minutes), perMinute: matching(fields?.second).length };
+  const { times } = pattern;
+  const matching = (field: readonly number[]) => [...field.keys()].filter((value) => field[value] === 1);
+  const minutes = matching(times.hour).flatMap((hour) => matching(times.minute).map((minute) => hour * 60 + minute));
+  const profile = { minutes: Uint16Array.from(minutes), perMinute: matching(times.second).length };
   profiles.set(pattern, profile);
   return profile;
 }

@@ -7,10 +7,21 @@ import type { WallTime } from "./zone.ts";
 
 /** A compiled cron expression. It knows clock faces only: which instants they stand for is the zone's business. */
 export interface CronPattern {
-  /** One pattern for every month, or one each for months of 28, 29, 30 and 31 days: `L-3` is another day in each of them, and croner knows numbers only. */
-  readonly byMonthLength: readonly CronerPattern[];
+  /**
+   * One pattern for every month, or one for each length of month that the expression matches in: `L-3` is another day in months of 28, 29, 30 and 31 days, and croner knows numbers
+   * only. None where no month has such a day.
+   */
+  readonly parts: readonly PatternPart[];
+  /** Hours, minutes and seconds, which are the same in every month. */
+  readonly times: CronerPattern;
   /** True when the hour field leaves out no hour (`*`, `0-23`): such a pattern follows real time through clock changes. */
   readonly matchesEveryHour: boolean;
+}
+
+interface PatternPart {
+  pattern: CronerPattern;
+  /** Months of this many days only. Null: every month. */
+  monthLength: number | null;
 }
 
 /** The longest expression that is read. A list of all 60 minutes is 169 characters. */
@@ -30,67 +41,91 @@ export function compileCronPattern(cronExpression: string): CronPattern {
  * The first clock face strictly after `after` that matches, or null when none follows. croner searches in UTC, where a day has 24 hours and nothing has to be
  * asked of `Intl`: 20 times faster than its search in a named zone, and one compiled pattern serves all zones.
  */
-export function nextWallTime({ byMonthLength }: CronPattern, after: WallTime): WallTime | null {
-  const [only, ...others] = byMonthLength;
-  if (only !== undefined && others.length === 0) return nextMatch(only, after);
-  for (let from = after; ;) {
-    const candidates = byMonthLength.map((pattern) => nextMatch(pattern, from));
-    const earliest = candidates.reduce((least, at) => (at !== null && (least === null || at < least) ? at : least), null);
-    if (earliest === null) return null;
-    const monthEnd = startOfNextMonth(earliest);
-    const own = candidates[daysBefore(monthEnd) - monthLengthMin];
-    if (own !== null && own !== undefined && own < monthEnd) return own;
-    from = monthEnd - 1;
+export function nextWallTime({ parts }: CronPattern, after: WallTime): WallTime | null {
+  let earliest: WallTime | null = null;
+  for (const part of parts) {
+    const next = nextInPart(part, after);
+    if (next !== null && (earliest === null || next < earliest)) earliest = next;
   }
+  return earliest;
+}
+
+/** A part is confined to months that may have its length; of Februaries only the year decides which they have. */
+function nextInPart({ pattern, monthLength }: PatternPart, after: WallTime): WallTime | null {
+  for (let next = nextMatch(pattern, after); next !== null;) {
+    if (monthLength === null) return next;
+    const monthEnd = startOfNextMonth(next);
+    if (daysBefore(monthEnd) === monthLength) return next;
+    next = nextMatch(pattern, monthEnd - 1);
+  }
+  return null;
 }
 
 /** How many clock faces of one matching day lie in `[fromMs, toMs)`, counted in milliseconds since its midnight. */
-export function countInDay({ byMonthLength }: CronPattern, fromMs: number, toMs: number): number {
-  const [fields] = byMonthLength;
-  return fields === undefined ? 0 : countBefore(fields, toMs) - countBefore(fields, fromMs);
+export function countInDay({ times }: CronPattern, fromMs: number, toMs: number): number {
+  return countBefore(times, toMs) - countBefore(times, fromMs);
 }
 
-const monthLengthMin = 28;
-const monthLengths = [28, 29, 30, 31];
+/** The months (0 is January) that may have so many days. */
+const monthsOfLength: ReadonlyMap<number, readonly number[]> = new Map([
+  [28, [1]],
+  [29, [1]],
+  [30, [3, 5, 8, 10]],
+  [31, [0, 2, 4, 6, 7, 9, 11]],
+]);
 
 function compile(cronExpression: string): CronPattern {
   if (cronExpression.length > cronExpressionLengthMax) {
     throw new UnusableRuleError("cron_expression", `has ${cronExpression.length} characters; at most ${cronExpressionLengthMax} are read`);
   }
-  const parts = cronExpression.split(" ");
-  const dayIndex = parts.length === 5 ? 2 : 3;
-  const days = parts.length < 5 || parts.length > 7 ? [] : (parts[dayIndex] ?? "").split(",");
+  const fields = cronExpression.split(" ");
+  const dayIndex = fields.length === 5 ? 2 : 3;
+  const days = fields.length < 5 || fields.length > 7 ? [] : (fields[dayIndex] ?? "").split(",");
   const isByMonth = days.some((day) => beforeLast.test(day));
-  let byMonthLength: CronerPattern[];
+  let parts: PatternPart[];
+  let times: CronerPattern;
   try {
-    byMonthLength = isByMonth
-      ? monthLengths.map((length) => compileForMonth({ parts, dayIndex, days, length }))
-      : [new CronerPattern(cronExpression)];
+    const anyDay = isByMonth
+      ? compileFields(fields.with(dayIndex, days.map((day) => (beforeLast.test(day) ? "1" : day)).join(",")))
+      : undefined;
+    times = anyDay ?? compileFields(fields);
+    parts = isByMonth
+      ? [...monthsOfLength.keys()].flatMap((length) => compileForMonth({ fields, dayIndex, days, length }))
+      : [{ pattern: times, monthLength: null }];
   } catch {
     throw new UnusableRuleError("cron_expression", describeCronProblem(cronExpression));
   }
+  return { parts, times, matchesEveryHour: times.hour.every((matches) => matches === 1) };
+}
+
+function compileFields(fields: readonly string[]): CronerPattern {
+  const pattern = new CronerPattern(fields.join(" "));
   // croner gives each pattern a table of 10,000 years, 80 of its 83 KB. Patterns without a year all have the same one and can share it.
-  for (const fields of byMonthLength) if (fields.starYear) fields.year = everyYear;
-  return { byMonthLength, matchesEveryHour: byMonthLength.every((fields) => fields.hour.every((matches) => matches === 1)) };
+  if (pattern.starYear) pattern.year = everyYear;
+  return pattern;
 }
 
 interface MonthPattern {
-  parts: readonly string[];
+  fields: readonly string[];
   dayIndex: number;
   days: readonly string[];
   length: number;
 }
 
-function compileForMonth({ parts, dayIndex, days, length }: MonthPattern): CronerPattern {
+/** The pattern for months of one length, or none where it cannot match in any: croner would look for it through 400 years, again and again. */
+function compileForMonth({ fields, dayIndex, days, length }: MonthPattern): PatternPart[] {
   const dayOf = (day: string) => {
     const [, before] = beforeLast.exec(day) ?? [];
     return before === undefined ? day : String(length - Number(before));
   };
   const existing = days.map(dayOf).filter((day) => !/^(0|-\d+)$/.test(day));
-  const pattern = new CronerPattern(parts.with(dayIndex, existing.join(",") || "1").join(" "));
-  // Thirty days before the last is no day at all in a short month.
+  const pattern = compileFields(fields.with(dayIndex, existing.join(",") || "1"));
+  // Thirty days before the last is no day at all in a short month; then only a weekday that is an alternative can match.
   if (existing.length === 0) pattern.day.fill(0);
-  return pattern;
+  const isWithoutDay = existing.length === 0 && (pattern.starDOW || pattern.useAndLogic);
+  const months = monthsOfLength.get(length) ?? [];
+  pattern.month = pattern.month.map((matches, month) => (months.includes(month) ? matches : 0));
+  return isWithoutDay || !pattern.month.includes(1) ? [] : [{ pattern, monthLength: length }];
 }
 
 function nextMatch(pattern: CronerPattern, after: WallTime): WallTime | null {

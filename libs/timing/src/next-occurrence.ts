@@ -23,6 +23,12 @@ import { zoneOf, type ZoneLookup } from "./zone.ts";
 const holeMsMax = 5 * 366 * 86_400_000;
 
 /**
+ * Or this many holes with nothing between them: a rule of each second minute, and a calendar that is closed in each of these, have a million in five years, and whoever wrote them
+ * must not keep everybody waiting. It is more than a daily rule has in 27 years, and an hourly one in one.
+ */
+const holesMax = 10_000;
+
+/**
  * The first occurrence of `rule` strictly after `after`, or null when there is none. Throws `UnusableRuleError` for a cron rule whose expression or zone is not
  * known, which `validateRule` would have refused. `zones` is given only to ask what another version of the time zone database would say.
  */
@@ -38,8 +44,8 @@ function nextAdmitted(rule: Rule, after: Instant, zones: ZoneLookup): Instant | 
   let next = nextUnbounded(rule, after, zones);
   if (calendars.length === 0) return next;
   const giveUpAt = Math.min(endsAt, after + holeMsMax);
-  while (next !== null && refusingCalendar(calendars, next, zones) !== null) {
-    if (next > giveUpAt) return null;
+  for (let holes = 0; next !== null && refusingCalendar(calendars, next, zones) !== null; holes += 1) {
+    if (next > giveUpAt || holes === holesMax) return null;
     next = nextUnbounded(rule, nextBoundary(calendars, next, zones) - 1, zones);
   }
   return next;

@@ -2,21 +2,21 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Gate, type GatePolicy, type Overlap, overlaps, passGate, waitingMax } from "./pass-gate.ts";
 
-/** Run `r` asks. What the gate is before, as `holders|waiting`; for each policy what becomes of `r`, and the gate afterwards where it is another one. */
+/**
+ * Run `r` asks; `p` is older, `w` younger. What the gate is before, as `holders|waiting`; for each policy what becomes of `r`, and the gate afterwards where it is another one.
+ */
 type Row = [situation: string, before: string, after: Readonly<Record<Overlap, string>>];
 
+const inAnyCase = (answer: string): Row[2] => ({
+  skip: answer,
+  queue_one: answer,
+  queue_all: answer,
+  allow: answer,
+  cancel_previous: answer,
+});
+
 const table: Row[] = [
-  [
-    "nothing is under way",
-    "|",
-    {
-      skip: "admitted r|",
-      queue_one: "admitted r|",
-      queue_all: "admitted r|",
-      allow: "admitted r|",
-      cancel_previous: "admitted r|",
-    },
-  ],
+  ["nothing is under way", "|", inAnyCase("admitted r|")],
   [
     "another is under way",
     "h|",
@@ -39,18 +39,25 @@ const table: Row[] = [
       cancel_previous: "admitted in place of h,i,j: r|",
     },
   ],
+  ["it is under way itself: a retry, or a lease that was handed back", "h,r|w", inAnyCase("admitted")],
   [
-    "it is under way itself: a retry, or a lease that was handed back",
-    "h,r|w",
-    { skip: "admitted", queue_one: "admitted", queue_all: "admitted", allow: "admitted", cancel_previous: "admitted" },
+    "another is under way and an older one waits",
+    "h|p",
+    {
+      skip: "skipped behind h",
+      queue_one: "skipped behind h",
+      queue_all: "waits behind h: h|p,r",
+      allow: "admitted h,r|p",
+      cancel_previous: "admitted in place of h: r|p",
+    },
   ],
   [
-    "another is under way and one waits already",
+    "another is under way and a younger one, whose message came sooner, waits",
     "h|w",
     {
       skip: "skipped behind h",
       queue_one: "skipped behind h",
-      queue_all: "waits behind h: h|w,r",
+      queue_all: "waits behind h: h|r,w",
       allow: "admitted h,r|w",
       cancel_previous: "admitted in place of h: r|w",
     },
@@ -66,39 +73,30 @@ const table: Row[] = [
       cancel_previous: "admitted in place of h: r|w",
     },
   ],
-  [
-    "it waits first in line and its turn has come",
-    "|r,w",
-    {
-      skip: "admitted r|w",
-      queue_one: "admitted r|w",
-      queue_all: "admitted r|w",
-      allow: "admitted r|w",
-      cancel_previous: "admitted r|w",
-    },
-  ],
+  ["it waits first in line and its turn has come", "|r,w", inAnyCase("admitted r|w")],
   [
     "it waits behind another whose turn has come",
-    "|w,r",
+    "|p,r,w",
     {
-      skip: "admitted r|w",
-      queue_one: "waits behind w",
-      queue_all: "waits behind w",
-      allow: "admitted r|w",
-      cancel_previous: "admitted r|w",
+      skip: "admitted r|p,w",
+      queue_one: "waits behind p",
+      queue_all: "waits behind p",
+      allow: "admitted r|p,w",
+      cancel_previous: "admitted r|p,w",
     },
   ],
   [
-    "nothing is under way, and one waits whose turn it is",
-    "|w",
+    "nothing is under way, and an older one waits whose turn it is",
+    "|p",
     {
-      skip: "admitted r|w",
-      queue_one: "skipped behind w",
-      queue_all: "waits behind w: |w,r",
-      allow: "admitted r|w",
-      cancel_previous: "admitted r|w",
+      skip: "admitted r|p",
+      queue_one: "skipped behind p",
+      queue_all: "waits behind p: |p,r",
+      allow: "admitted r|p",
+      cancel_previous: "admitted r|p",
     },
   ],
+  ["nothing is under way, and only younger ones wait", "|w,x", inAnyCase("admitted r|w,x")],
 ];
 
 const readGate = (text: string): Gate => {
@@ -130,11 +128,11 @@ test("`allow` with a single instance lets one run at a time, and at least one", 
 });
 
 test("a line under `queue_all` has an end: a run beyond it is skipped, and those in line keep their places", () => {
-  const waiting = Array.from({ length: waitingMax }, (_, index) => `w${index}`);
+  const waiting = Array.from({ length: waitingMax }, (_, index) => `q${String(index).padStart(4, "0")}`);
   const full = { holders: ["h"], waiting };
   const policy: GatePolicy = { overlap: "queue_all", instancesMax: 3 };
   expect(passGate(full, policy, "r")).toEqual({ gate: full, verdict: { verdict: "skipped", heldBy: "h" } });
-  expect(passGate(full, policy, "w7").verdict).toEqual({ verdict: "waits", heldBy: "h" });
+  expect(passGate(full, policy, "q0007").verdict).toEqual({ verdict: "waits", heldBy: "h" });
   expect(passGate({ holders: ["h"], waiting: waiting.slice(1) }, policy, "r").verdict).toEqual({ verdict: "waits", heldBy: "h" });
 });
 
@@ -158,6 +156,7 @@ test("whatever is asked in whatever order: no more runs are under way than the p
         expect(answer.gate.waiting.includes(`r${ask}`)).toBe(answer.verdict.verdict === "waits");
         const ids = [...answer.gate.holders, ...answer.gate.waiting];
         expect(new Set(ids).size).toBe(ids.length);
+        expect(answer.gate.waiting).toEqual(answer.gate.waiting.toSorted());
         expect(answer.gate.holders.length).toBeLessThanOrEqual(policy.overlap === "allow" ? policy.instancesMax : 1);
         expect(answer.gate.waiting.length).toBeLessThanOrEqual({ queue_one: 1, queue_all: waitingMax }[policy.overlap as "queue_one"] ?? 0);
         gate = { ...answer.gate, holders: answer.gate.holders.filter((id) => id !== `r${end}`) };
@@ -167,10 +166,10 @@ test("whatever is asked in whatever order: no more runs are under way than the p
   );
 });
 
-test("a line moves up in the order in which it formed", () => {
+test("a line moves up from the oldest to the youngest, in whatever order they came", () => {
   const policy: GatePolicy = { overlap: "queue_all", instancesMax: 3 };
   let gate: Gate = { holders: ["r0"], waiting: [] };
-  for (const id of ["r1", "r2", "r3"]) ({ gate } = passGate(gate, policy, id));
+  for (const id of ["r2", "r3", "r1"]) ({ gate } = passGate(gate, policy, id));
   const started: string[] = [];
   while (gate.waiting.length > 0) {
     gate = { holders: [], waiting: gate.waiting };

@@ -30,20 +30,21 @@ export const waitingMax = 1_000;
  * until it has ended, retries included; there is no lock that could outlive a crash.
  *
  * - `skip`: it is skipped.
- * - `queue_one`, `queue_all`: it waits behind those that wait already, at most one of them or `waitingMax`; a further one is skipped.
+ * - `queue_one`, `queue_all`: it waits for its turn, oldest first, beside at most none or `waitingMax` - 1 others; a further one is skipped.
  * - `allow`: it starts as long as fewer than `instancesMax` are under way, else it is skipped.
  * - `cancel_previous`: those under way are canceled and it starts.
  */
 export function passGate(gate: Gate, { overlap, instancesMax }: GatePolicy, runId: string): { gate: Gate; verdict: GateVerdict } {
   const { holders, waiting } = gate;
   if (holders.includes(runId)) return { gate, verdict: { verdict: "admitted", replaced: [] } };
-  const place = waiting.indexOf(runId);
-  const isFirst = place === 0 || waiting.length === 0;
-  const heldBy = holders[0] ?? (isFirst ? undefined : waiting[0]);
+  // Ids sort by time. A message that comes late may bring an older run than those that wait.
+  const ahead = waiting.findLastIndex((id) => id < runId) + 1;
+  const isWaiting = waiting[ahead] === runId;
+  const heldBy = holders[0] ?? (ahead > 0 ? waiting[0] : undefined);
   const admit = (replaced: readonly string[] = []) => ({
     gate: {
       holders: replaced.length > 0 ? [runId] : [...holders, runId],
-      waiting: place < 0 ? waiting : waiting.toSpliced(place, 1),
+      waiting: isWaiting ? waiting.toSpliced(ahead, 1) : waiting,
     },
     verdict: { verdict: "admitted" as const, replaced },
   });
@@ -60,10 +61,10 @@ export function passGate(gate: Gate, { overlap, instancesMax }: GatePolicy, runI
     case "queue_one":
     case "queue_all": {
       if (heldBy === undefined) return admit();
-      if (place >= 0) return { gate, verdict: { verdict: "waits", heldBy } };
+      if (isWaiting) return { gate, verdict: { verdict: "waits", heldBy } };
       const roomFor = overlap === "queue_one" ? 1 : waitingMax;
       if (waiting.length >= roomFor) return { gate, verdict: { verdict: "skipped", heldBy } };
-      return { gate: { holders, waiting: [...waiting, runId] }, verdict: { verdict: "waits", heldBy } };
+      return { gate: { holders, waiting: waiting.toSpliced(ahead, 0, runId) }, verdict: { verdict: "waits", heldBy } };
     }
   }
 }

@@ -96,7 +96,7 @@ describe("what is refused, and what the user is told", () => {
       'cron_expression minute is "*/0"; allowed: 0–59. Besides single values: *, lists (1,15), ranges from low to high (1-5) and steps of at least 1',
     ],
     ["5/15 22-2 * * *", 'cron_expression minute is "5/15"; allowed: 0–59. hour is "22-2"; allowed: 0–23. '],
-    ["0 0 30 2 *", 'cron_expression "0 0 30 2 *" never fires: no date to come matches it'],
+    ["0 0 30 2 *", 'cron_expression "0 0 30 2 *" never fires: month 2 has no day 30; its last day is written L'],
     ["0 0 0 1 1 * 2020", 'cron_expression "0 0 0 1 1 * 2020" never fires: no date to come matches it'],
     ["0 0 0 1 1 * 2040", 'cron_expression "0 0 0 1 1 * 2040" would first fire at 2040-01-01T00:00:00.000Z; it must fire within five years'],
     ["* * * *", 'cron_expression "* * * *" has 4 fields; a cron expression has 5 '],
@@ -147,7 +147,13 @@ describe("what is refused, and what the user is told", () => {
     expect(problemOf({ kind: "once", run_at: "2026-06-01T12:00:00.250Z" })).toContain("in the past");
   });
 
-  test.each(["2026-06-02T09:00:00", "2026-06-02", "tomorrow", 1_780_000_000, "2026-02-30T00:00:00Z"])("the instant %j", (run_at) => {
+  test("a local time without the zone it is read in", () => {
+    expect(problemOf({ kind: "once", run_at: "2026-06-02T09:00:00" })).toBe(
+      'run_at is "2026-06-02T09:00:00", a local time; give timezone with it, or an offset like "Z" or "-05:00"',
+    );
+  });
+
+  test.each(["2026-06-02", "tomorrow", 1_780_000_000, "2026-02-30T00:00:00Z"])("the instant %j", (run_at) => {
     expect(problemOf({ kind: "once", run_at })).toMatch(/^run_at is .*; it must be a date and time with an offset, like /);
   });
 

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { StoredCalendar } from "@downbeat/store/load-calendars.ts";
 import { toTiming } from "@downbeat/store/stored-timing.ts";
@@ -12,6 +13,7 @@ import { checkCalendar } from "./check-calendar.ts";
 import { databaseNow } from "./create-schedule.ts";
 import { lockCalendar } from "./lock-calendars.ts";
 import { type LockedSchedule, lockSchedule, type ScheduleKey } from "./lock-schedule.ts";
+import { countWithdrawable, lockWithdrawable } from "./lock-withdrawable.ts";
 import { Problem } from "./problem.ts";
 import { calendarNotFound, type CalendarRow, countUsers, entriesColumn, selectCalendars, selectUsers } from "./read-calendars.ts";
 import { type ScheduleRow, selectSchedules } from "./read-schedules.ts";
@@ -130,9 +132,15 @@ async function retimeSchedules(database: TenantDatabase, retiming: Retiming): Pr
 async function foreseeRetiming(database: TenantDatabase, { after }: Retiming, users: ScheduleRow[]): Promise<CalendarChange> {
   const nowAt = await databaseNow(database);
   const timings = await timingsWith(database, after, users);
-  const effects = users.flatMap((schedule) => effectOn(schedule, { timing: timings.get(schedule.id), nowAt }));
-  const withdrawn = await countWithdrawable(database, users, new Date(nowAt));
-  return { effects, withdrawn };
+  const effects: CalendarEffect[] = [];
+  for (const schedule of users) {
+    effects.push(...effectOn(schedule, { timing: timings.get(schedule.id), nowAt }));
+    // Of a calendar that leaves next to nothing, each takes a good part of a second to find out; other requests go first.
+    await setImmediate();
+  }
+  const seen = users.map((rule): LockedSchedule => ({ rule, watermark: null, editedAt: new Date(nowAt) }));
+  const withdrawable = await countWithdrawable(database, seen);
+  return { effects, withdrawn: [...withdrawable.values()].reduce((sum, count) => sum + count, 0) };
 }
 
 async function editSchedules(
@@ -146,7 +154,7 @@ async function editSchedules(
     after,
     locked.map(({ rule }) => rule),
   );
-  await lockWithdrawable(database, locked);
+  const withdrawable = await lockWithdrawable(database, locked);
   const change: CalendarChange = { effects: [], withdrawn: 0 };
   const calendar = { id: before.id, name: after.name, ...changedParts(before, after) };
   for (const schedule of locked) {
@@ -154,7 +162,8 @@ async function editSchedules(
     const [timing, row] = [timings.get(rule.id), users.get(rule.id)];
     const [effect] = row === undefined ? [] : effectOn(row, { timing, nowAt: editedAt.getTime() });
     if (timing === undefined || effect === undefined) continue;
-    change.withdrawn += await applyEdit(database, schedule, { columns: {}, timing, isRetimed: true });
+    const counted = { ...schedule, withdrawable: withdrawable.get(rule.id) ?? 0 };
+    change.withdrawn += await applyEdit(database, counted, { columns: {}, timing, isRetimed: true });
     const key = { tenantId: rule.tenant_id, scheduleId: rule.id };
     const detail = { calendar, ...(effect.isCompleted ? { completed: true } : {}) };
     await recordScheduleEvent(database, key, {
@@ -253,54 +262,6 @@ async function timingsWith(database: TenantDatabase, after: CalendarRow, rules: 
   const changed: StoredCalendar = { id: after.id, name: after.name, kind: after.kind, timezone: after.timezone, entries: after.entries };
   calendars.set(after.id, changed);
   return new Map(rules.map((rule) => [rule.id, toTiming(rule.id, readStoredRule(rule), calendars)]));
-}
-
-/**
- * Locks the runs that the edits will withdraw, of all schedules together in the order of ids: withdrawn schedule by schedule, they could be waited for against the order in which an executor
- * leases a batch.
- */
-async function lockWithdrawable(database: TenantDatabase, locked: readonly LockedSchedule[]): Promise<void> {
-  const [first] = locked;
-  if (first === undefined) return;
-  const from = locked.reduce((earliest, { editedAt }) => (editedAt < earliest ? editedAt : earliest), first.editedAt);
-  await selectWithdrawable(
-    database,
-    locked.map(({ rule }) => rule),
-    from,
-  )
-    .select("run.id")
-    .orderBy("run.id")
-    .forUpdate()
-    .execute();
-}
-
-async function countWithdrawable(
-  database: TenantDatabase,
-  rules: readonly Pick<ScheduleRuleRow, "tenant_id" | "id">[],
-  from: Date,
-): Promise<number> {
-  if (rules.length === 0) return 0;
-  const { count } = await selectWithdrawable(database, rules, from)
-    .select((query) => query.fn.countAll<string>().as("count"))
-    .executeTakeFirstOrThrow();
-  return Number(count);
-}
-
-/** Occurrences of these schedules that start after `from`, were claimed ahead and have not started. Index: the days' occurrence keys. Bounded by the look-ahead. */
-function selectWithdrawable(database: TenantDatabase, rules: readonly Pick<ScheduleRuleRow, "tenant_id" | "id">[], from: Date) {
-  return database
-    .selectFrom("downbeat.runs as run")
-    .where("run.tenant_id", "in", [...new Set(rules.map((rule) => rule.tenant_id))])
-    .where(
-      "run.schedule_id",
-      "in",
-      rules.map((rule) => rule.id),
-    )
-    .where("run.trigger_id", "=", "")
-    .where("run.due_at", ">", from)
-    .where("run.attempt", "=", 0)
-    .where("run.state", "in", ["pending", "queued"])
-    .where(fragment<boolean>`run.id >= downbeat.first_run_id(${from}::timestamptz - interval '1 day')`);
 }
 
 /** What changed of a calendar, for the journals of its schedules. */

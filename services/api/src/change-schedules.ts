@@ -4,8 +4,8 @@ import type { Instant, Rule } from "@downbeat/timing/rule.ts";
 import type { Occurrence } from "@downbeat/timing/spread.ts";
 import { sql as fragment } from "kysely";
 import { type BulkAnswer, type BulkChange, bulkShownMax } from "./bulk-schemas.ts";
-import { type LockedSchedule, lockSchedule } from "./lock-schedule.ts";
-import { lockWithdrawable } from "./lock-withdrawable.ts";
+import type { LockedSchedule } from "./lock-schedule.ts";
+import { countWithdrawable, lockWithdrawable } from "./lock-withdrawable.ts";
 import { type MatchedSchedule, matchSchedules } from "./match-schedules.ts";
 import { Problem } from "./problem.ts";
 import { selectSchedules } from "./read-schedules.ts";
@@ -32,7 +32,7 @@ export async function changeSchedules(database: TenantDatabase, given: BulkChang
   const shown = matched.slice(0, bulkShownMax).map(({ id }) => id);
   const before = await readNext(database, tenantId, shown);
   const isForeseen = isDryRun && given.action === "update";
-  const schedules = isForeseen ? await readAll(database, tenantId, matched) : await lockAll(database, tenantId, matched);
+  const schedules = isForeseen ? await foreseeAll(database, tenantId, matched) : await lockAll(database, tenantId, matched);
   const effect = await changeEach(database, schedules, given, options);
   const after = isForeseen ? effect.next : await readNext(database, tenantId, shown);
   const changed = schedules.filter(({ rule }) => !effect.untouched.has(rule.id));
@@ -89,12 +89,10 @@ async function updateEach(
   const compareRules = rememberImpacts();
   const next = new Map<string, string | null>();
   const sum = new ImpactSum();
-  for (const locked of schedules) {
-    const { rule, editedAt } = locked;
-    // Each by itself may be a jump; what counts is what becomes of all.
-    const edit = await naming(locked, "changes.", () =>
-      editSchedule(database, locked, { ...fields, confirm: true }, { ...options, revision: undefined, compareRules }),
-    );
+  // Each by itself may be a jump; what counts is what becomes of all.
+  const editOptions = { ...options, revision: undefined, compareRules };
+  const edits = await eachOf(schedules, "changes.", (locked) => editSchedule(database, locked, { ...fields, confirm: true }, editOptions));
+  for (const [{ rule, editedAt }, edit] of edits) {
     const first = rule.paused_at === null ? firstDueAfter(edit.timing, editedAt.getTime()) : null;
     next.set(rule.id, first === null ? null : toText(first.dueAt));
     sum.add(edit.impact, { withdrawn: edit.withdrawn, next: first });
@@ -113,14 +111,14 @@ async function pauseEach(
 ): Promise<Effect> {
   const untouched = new Set<string>();
   const pause = { occurrences: 0 as number | null, skipped: 0 as number | null, replayed: 0 as number | null, per_day: 0 };
-  for (const locked of schedules) {
-    const pauseOptions = { actor, reason, until: until === undefined ? undefined : new Date(until) };
-    const isPausedAlready = locked.rule.paused_at !== null && until === undefined;
-    const effect = isPausedAlready
-      ? null
-      : await naming(locked, "", () => unlessCompleted(pauseSchedule(database, keyOf(locked), pauseOptions)));
+  const pauseOptions = { actor, reason, until: until === undefined ? undefined : new Date(until) };
+  const effects = await eachOf(schedules, "", async (locked) => {
+    if (locked.rule.paused_at !== null && until === undefined) return null;
+    return unlessCompleted(pauseSchedule(database, keyOf(locked), pauseOptions));
+  });
+  for (const [{ rule }, effect] of effects) {
     if (effect === null) {
-      untouched.add(locked.rule.id);
+      untouched.add(rule.id);
       continue;
     }
     pause.occurrences = plus(pause.occurrences, effect.occurrences);
@@ -134,18 +132,18 @@ async function pauseEach(
 async function resumeEach(
   database: TenantDatabase,
   schedules: readonly LockedSchedule[],
-  given: BulkChange,
+  { on_resume: onResume }: BulkChange,
   actor: string,
 ): Promise<Effect> {
   const untouched = new Set<string>();
   const resume = { skipped: 0, replayed: 0 };
-  for (const locked of schedules) {
-    const isPaused = locked.rule.paused_at !== null;
-    const effect = isPaused
-      ? await naming(locked, "", () => unlessCompleted(resumeSchedule(database, keyOf(locked), { actor, onResume: given.on_resume })))
-      : null;
+  const effects = await eachOf(schedules, "", async (locked) => {
+    if (locked.rule.paused_at === null) return null;
+    return unlessCompleted(resumeSchedule(database, keyOf(locked), { actor, onResume }));
+  });
+  for (const [{ rule }, effect] of effects) {
     if (effect === null) {
-      untouched.add(locked.rule.id);
+      untouched.add(rule.id);
       continue;
     }
     resume.skipped += effect.skipped;
@@ -172,41 +170,107 @@ async function unlessCompleted<Result>(work: Promise<Result>): Promise<Result | 
   }
 }
 
+/** Statements of so many schedules are on their way at once: the transaction has one connection, and must not wait for each answer before it asks for the next. */
+const atOnce = 50;
+
+/**
+ * Does the same to each, in the order of ids; everything it needs is locked. Answers each with what became of it. The first refusal is thrown, with the name of its schedule, but
+ * only when everything that was on its way is done: a statement that is sent after the rollback would be a transaction of its own.
+ */
+async function eachOf<Result>(
+  schedules: readonly LockedSchedule[],
+  prefix: string,
+  work: (locked: LockedSchedule) => Promise<Result>,
+): Promise<[LockedSchedule, Result][]> {
+  const results: [LockedSchedule, Result][] = [];
+  for (let first = 0; first < schedules.length; first += atOnce) {
+    const some = schedules.slice(first, first + atOnce);
+    const settled = await Promise.allSettled(some.map((locked) => work(locked)));
+    const refusals = settled.flatMap((outcome, index) =>
+      outcome.status === "rejected" ? [{ error: outcome.reason as unknown, locked: some[index] }] : [],
+    );
+    const [refusal] = refusals.toSorted((a, b) => Number(isAftermath(a.error)) - Number(isAftermath(b.error)));
+    if (refusal?.locked !== undefined) throw naming(refusal.error, refusal.locked, prefix);
+    for (const [index, locked] of some.entries()) {
+      const outcome = settled[index];
+      if (outcome?.status === "fulfilled") results.push([locked, outcome.value]);
+    }
+  }
+  return results;
+}
+
+/** A statement of a transaction that another one had ended already; that one's error is what counts. */
+function isAftermath(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "25P02";
+}
+
 /** Tells of which schedule a refusal speaks, and that nothing was done. */
-async function naming<Result>({ rule }: LockedSchedule, prefix: string, work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    const errors = error.errors.map((one) => ({
-      ...one,
-      field: `${prefix}${one.field}`,
-      message: `${one.message} (schedule "${rule.name}")`,
-    }));
-    throw new Problem(error.code, {
-      detail: `Nothing was changed, because of the schedule "${rule.name}" (${rule.id}): ${error.message}`,
-      errors,
-    });
-  }
+function naming(error: unknown, { rule }: LockedSchedule, prefix: string): unknown {
+  if (!(error instanceof Problem)) return error;
+  const errors = error.errors.map((one) => ({
+    ...one,
+    field: `${prefix}${one.field}`,
+    message: `${one.message} (schedule "${rule.name}")`,
+  }));
+  return new Problem(error.code, {
+    detail: `Nothing was changed, because of the schedule "${rule.name}" (${rule.id}): ${error.message}`,
+    errors,
+  });
 }
 
-/** Locks them in the order of ids; one that was deleted since it was found is left out. All are edited at one instant, read after the last lock was won. */
+/**
+ * Locks them as `lockSchedule` does, and answers those that were not deleted since they were found. All are edited at one instant, read after the last lock was won.
+ */
 async function lockAll(database: TenantDatabase, tenantId: string, matched: readonly MatchedSchedule[]): Promise<LockedSchedule[]> {
-  const locked: LockedSchedule[] = [];
-  for (const { id } of matched) {
-    const schedule = await lockSchedule(database, { tenantId, scheduleId: id }).catch((error: unknown) => {
-      if (error instanceof Problem && error.code === "not_found") return undefined;
-      throw error;
-    });
-    if (schedule !== undefined) locked.push(schedule);
-  }
-  const { at } = await database.selectNoFrom(fragment<Date>`clock_timestamp()`.as("at")).executeTakeFirstOrThrow();
-  const all = locked.map((schedule) => ({ ...schedule, editedAt: at }));
-  await lockWithdrawable(database, all);
-  return all;
+  if (matched.length === 0) return [];
+  const ids = matched.map(({ id }) => id);
+  await lockInTurn(database, tenantId, ids);
+  // Again, for the due rows that other edits made while this one waited for their rules.
+  const due = await database
+    .selectFrom("downbeat.schedule_due")
+    .select(["schedule_id", "next_run_at", "scheduled_for"])
+    .where("tenant_id", "=", tenantId)
+    .where("schedule_id", "in", ids)
+    .orderBy("schedule_id")
+    .forUpdate()
+    .execute();
+  const watermarks = new Map(due.map((row) => [row.schedule_id, row.scheduled_for ?? row.next_run_at]));
+  const schedules = await readAll(database, tenantId, matched);
+  const locked = schedules.map((schedule) => ({ ...schedule, watermark: watermarks.get(schedule.rule.id) ?? null }));
+  return withCounts(locked, await lockWithdrawable(database, locked));
 }
 
-/** The same without a lock, for a look at what would be. */
+/**
+ * One schedule after the other in the order of ids, of each its row of the due index and then its rule, in one statement: the order of `lockSchedule`, called for one after the other.
+ *
+ * Index: primary keys. The lateral joins and `offset` leave the planner no choice of another order.
+ */
+async function lockInTurn(database: TenantDatabase, tenantId: string, ids: readonly string[]): Promise<void> {
+  await fragment`
+    select held.id, rule.revision
+    from (
+      select given.id, due.next_run_at
+      from (select id from unnest(${ids}::uuid[]) as listed (id) order by id) as given
+      left join lateral (
+        select next_run_at from downbeat.schedule_due where tenant_id = ${tenantId} and schedule_id = given.id for update
+      ) as due on true
+      offset 0
+    ) as held
+    cross join lateral (
+      select revision from downbeat.schedules where tenant_id = ${tenantId} and id = held.id and deleted_at is null for no key update
+    ) as rule`.execute(database);
+}
+
+function withCounts(schedules: readonly LockedSchedule[], withdrawable: ReadonlyMap<string, number>): LockedSchedule[] {
+  return schedules.map((schedule) => ({ ...schedule, withdrawable: withdrawable.get(schedule.rule.id) ?? 0 }));
+}
+
+/** The same without a lock and without watermarks, for a look at what would be. */
+async function foreseeAll(database: TenantDatabase, tenantId: string, matched: readonly MatchedSchedule[]): Promise<LockedSchedule[]> {
+  const schedules = await readAll(database, tenantId, matched);
+  return withCounts(schedules, await countWithdrawable(database, schedules));
+}
+
 async function readAll(database: TenantDatabase, tenantId: string, matched: readonly MatchedSchedule[]): Promise<LockedSchedule[]> {
   if (matched.length === 0) return [];
   const rules = await database

@@ -159,9 +159,13 @@ function collectRoutes(server: Api): Map<string, Set<string>> {
 
 /** A path that exists answers 405 to the methods it does not take, and says which it does. */
 function refuseOtherMethods(server: Api, routes: ReadonlyMap<string, ReadonlySet<string>>): void {
-  for (const [url, known] of routes) {
-    const allowed = [...known].sort().join(", ");
-    const method: Method[] = allMethods.filter((one) => !known.has(one));
+  // Refusals are routes too, and are collected as the others are.
+  const taken = [...routes].map(([url, methods]) => [url, new Set(methods)] as const);
+  for (const [url, own] of taken) {
+    // A schedule may be called "bulk": GET /schedules/bulk is a question about it, although there is a route of that path for POST.
+    const known = new Set(taken.flatMap(([other, methods]) => (isCoveredBy(other, url) ? [...methods] : [])));
+    const allowed = [...own.union(known)].sort().join(", ");
+    const method: Method[] = allMethods.filter((one) => !own.has(one) && !known.has(one));
     server.route({
       method,
       url,
@@ -171,4 +175,10 @@ function refuseOtherMethods(server: Api, routes: ReadonlyMap<string, ReadonlySet
       },
     });
   }
+}
+
+/** True when the path, with names in the place of parameters, is one that the other route takes. */
+function isCoveredBy(route: string, url: string): boolean {
+  const [parts, given] = [route.split("/"), url.split("/")];
+  return route !== url && parts.length === given.length && parts.every((part, index) => part === given[index] || part.startsWith(":"));
 }

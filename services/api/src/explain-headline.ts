@@ -7,6 +7,7 @@ import {
   doubtsOf,
   holderText,
   instantText,
+  isPutOff,
   lastPassText,
   maintenanceText,
   pauseText,
@@ -31,9 +32,13 @@ export function explainHeadline(facts: InstantFacts, outcome: ExplainOutcome): s
     case "queued":
       return queuedHeadline(name, present(run), facts);
     case "overdue":
-      return `${name} was to start ${lengthText(nowAt - rule.dueAt)} ago and no dispatcher has evaluated it yet; ${lastPassText(facts)}.`;
+      return isPutOff(facts)
+        ? `${name} was to start ${lengthText(nowAt - rule.dueAt)} ago and is put off until it is known whether the schedule has had all its runs${maxRunsText(facts)}; a dispatcher looks again at ${instantText(facts.lookAt)}.`
+        : `${name} was to start ${lengthText(nowAt - rule.dueAt)} ago and no dispatcher has evaluated it yet; ${lastPassText(facts)}.`;
     case "not_yet_due":
-      return `${name} is still to come: it will start at ${isoText(rule.dueAt)}, in ${lengthText(rule.dueAt - nowAt)}.`;
+      return `${name} is still to come: it will start at ${isoText(rule.dueAt)}, in ${lengthText(rule.dueAt - nowAt)}${
+        rule.span.row.max_runs === null ? "" : `, if the schedule has not had all its runs by then${maxRunsText(facts)}`
+      }.`;
     case "skipped_overlap":
       return `${name} was skipped, because ${holderText(facts)}.`;
     case "skipped_budget":

@@ -214,6 +214,18 @@ const cases: [string, ArrangedFacts, string, string][] = [
     "The occurrence of 2026-02-02T14:00:00Z was to start 10 h ago and no dispatcher has evaluated it yet; no dispatcher has made a pass yet.",
   ],
   [
+    "one that is put off, because the schedule may have had all its runs",
+    { schedule: { max_runs: 1 }, watermark: at("2026-02-02T14:00:00Z"), lookAt: at("2026-02-03T00:01:00Z") },
+    "overdue",
+    "The occurrence of 2026-02-02T14:00:00Z was to start 10 h ago and is put off until it is known whether the schedule has had all its runs (1 run); a dispatcher looks again at 2026-02-03T00:01:00Z.",
+  ],
+  [
+    "one to come of a schedule that may have had all its runs by then",
+    { schedule: { max_runs: 9 }, at: "2026-02-03T14:00:00Z" },
+    "not_yet_due",
+    "The occurrence of 2026-02-03T14:00:00Z is still to come: it will start at 2026-02-03T14:00:00Z, in 14 h, if the schedule has not had all its runs by then (9 runs).",
+  ],
+  [
     "one of a deleted schedule",
     { schedule: { deleted_at: date("2026-02-01T12:00:00Z") }, watermark: null },
     "deleted",
@@ -368,6 +380,18 @@ describe("steps", () => {
       "attempts true",
       "outcome true",
     ]);
+  });
+
+  it("speak of lateness only where dispatchers were late", () => {
+    const late = { range_from: date("2026-02-02T14:00:00Z"), range_count: 1, created_at: date("2026-02-02T15:00:00Z") };
+    const misfire = (run: ArrangedFacts["run"]) => explain({ run: { ...late, ...run } }).steps.find(({ step }) => step === "misfire");
+    expect(misfire({ state: "missed", reason: "late" })).toMatchObject({ passed: false, data: { late_ms: 3_600_000, row: runRow().id } });
+    expect(misfire({ state: "skipped", reason: "overlap" })).toMatchObject({
+      passed: true,
+      text: expect.stringContaining("1 h after its time"),
+    });
+    expect(misfire({ state: "skipped", reason: "overlap", created_at: date("2026-02-02T14:00:30Z") })).toBeUndefined();
+    for (const reason of ["paused", "maintenance"] as const) expect(misfire({ state: "skipped", reason })).toBeUndefined();
   });
 
   it("read as sentences", () => {

@@ -3,7 +3,7 @@ import { isoText, lengthText, valueText } from "./explain-words.ts";
 import type { InstantFacts } from "./instant-facts.ts";
 import type { PauseSpan } from "./rule-history.ts";
 
-export function instantText(at: Date | string | null | undefined): string {
+export function instantText(at: Date | string | number | null | undefined): string {
   return at === null || at === undefined ? "an unknown instant" : isoText(new Date(at).getTime());
 }
 
@@ -56,6 +56,11 @@ export function pauseText({ fromAt, toAt, endedBy, startedBy, reason }: PauseSpa
 
 export function isUnderMaintenance({ maintenance_from: from, maintenance_until: until }: InstantFacts["tenant"], dueAt: number): boolean {
   return from !== null && dueAt >= from.getTime() && (until === null || dueAt < until.getTime());
+}
+
+/** True while nobody knows whether the schedule may have another run: those that it may have are claimed, and not all of them have started. */
+export function isPutOff({ schedule, lookAt, nowAt }: InstantFacts): boolean {
+  return schedule.max_runs !== null && schedule.paused_at === null && lookAt !== null && lookAt > nowAt;
 }
 
 /** Read after "its tenant". Of a maintenance of the past only the ledger's word is left. */

@@ -6,6 +6,7 @@ import {
   doubtsOf,
   holderText,
   instantText,
+  isPutOff,
   isUnderMaintenance,
   lastPassText,
   maintenanceText,
@@ -56,7 +57,7 @@ export function explainSteps(facts: InstantFacts, outcome: ExplainOutcome): Step
   const isDecided = facts.run !== null || facts.rule.trace?.isOccurrence === true;
   if (isDecided && facts.local?.isInstant !== false) {
     const decided = [pauseStep, maintenanceStep, completionStep, spreadStep, misfireStep, budgetStep, queueStep, overlapStep, attemptsStep];
-    steps.push(...decided.flatMap((build) => build(facts) ?? []));
+    steps.push(...decided.flatMap((build) => build(facts, outcome) ?? []));
   }
   return [...steps, outcomeStep(facts, outcome)];
 }
@@ -181,17 +182,21 @@ function maintenanceStep(facts: InstantFacts): Step | null {
   };
 }
 
-function completionStep(facts: InstantFacts): Step | null {
+function completionStep(facts: InstantFacts, outcome: ExplainOutcome): Step | null {
   const { rule, run, schedule, journal } = facts;
   const { max_runs: maxRuns } = rule.span.row;
   const isOver = run === null ? journal.some(({ event }) => event === "completed") : run.reason === "max_runs";
+  const isUndecided = outcome === "overdue" && isPutOff(facts);
   if (maxRuns === null && !isOver) return null;
   const limit = maxRuns === null ? "" : `The schedule may have ${countText(maxRuns, "run")}.`;
   const completed = isOver || schedule.completed_at !== null ? ` It was completed${completionText(facts)}.` : "";
+  const undecided = isUndecided
+    ? ` Not all that were claimed have started, so a dispatcher looks again at ${instantText(facts.lookAt)}.`
+    : "";
   return {
     step: "completion",
-    passed: run === null ? !isOver : run.reason !== "max_runs",
-    text: `${limit}${completed}`.trim(),
+    passed: !isUndecided && outcome !== "completed" && outcome !== "skipped_max_runs",
+    text: `${limit}${completed}${undecided}`.trim(),
     data: { max_runs: maxRuns, completed_at: schedule.completed_at?.toISOString() ?? null, completed_reason: schedule.completed_reason },
   };
 }
@@ -217,10 +222,13 @@ function misfireStep(facts: InstantFacts): Step | null {
   const policy = `misfire is "${misfire}" and ${grace}`;
   const data = { misfire, grace_seconds: graceSeconds };
   if (run === null) {
-    if (watermark === null || at < watermark || rule.dueAt > nowAt || isUnderMaintenance(tenant, rule.dueAt)) return null;
+    if (watermark === null || at < watermark || rule.dueAt > nowAt || isUnderMaintenance(tenant, rule.dueAt) || isPutOff(facts))
+      return null;
     const text = `No dispatcher has evaluated it, ${lengthText(nowAt - rule.dueAt)} after its time; ${lastPassText(facts)}. When one does, ${policy}.`;
     return { step: "misfire", passed: false, text, data: { ...data, late_ms: nowAt - rule.dueAt } };
   }
+  // What fell into a pause or maintenance was decided about when that was over, which nobody was late for.
+  if (run.reason === "paused" || run.reason === "maintenance") return null;
   const isMissed = run.state === "missed";
   const decidedAt = (run.range_count === null && isMissed ? run.finished_at : run.created_at) ?? run.created_at;
   const dueAt = run.spread_ms === null ? rule.dueAt : at + run.spread_ms;
@@ -231,7 +239,7 @@ function misfireStep(facts: InstantFacts): Step | null {
     step: "misfire",
     passed: !isMissed,
     text: `${who} ${instantText(decidedAt)}, ${lengthText(lateMs)} after its time; ${policy}.${
-      isMissed && run.reason !== null ? ` ${runReasons[run.reason]}` : " It was run nevertheless."
+      isMissed && run.reason !== null ? ` ${runReasons[run.reason]}` : " So it was not missed."
     }`,
     data: { ...data, decided_at: decidedAt.toISOString(), late_ms: lateMs, ...stretchData(run) },
   };
@@ -332,7 +340,8 @@ function outcomeStep(facts: InstantFacts, outcome: ExplainOutcome): Step {
       ? ""
       : ` In the same minute ${others.length === 1 ? "a run was" : `${others.length} runs were`} asked for beside the rule.`;
   if (run === null) {
-    const audited = auditedAt === null ? "" : ` The self-audit looked at this instant at ${isoText(auditedAt)}.`;
+    const looked = auditedAt === null ? "has no record of looking at this instant" : `looked at this instant at ${isoText(auditedAt)}`;
+    const audited = ` The self-audit (downbeat audit, with an administrator's key) ${looked}.`;
     const text = `The ledger has nothing of the rule at this instant.${outcome === "lost" ? audited : ""}${beside}`;
     return {
       step: "outcome",

@@ -120,6 +120,7 @@ export function arrangeFacts({
     schedule,
     tenant: { maintenance_from: null, maintenance_until: null, maintenance_reason: null, runs_per_day_max: null, ...tenant },
     watermark: nowAt,
+    lookAt: nowAt,
     journal,
     spans,
     pauses: pausesOf(schedule, journal),

@@ -26,6 +26,8 @@ export interface ScheduleFacts {
   tenant: TenantLimits;
   /** The first occurrence that was not evaluated yet. Null: the schedule is not in the due index. */
   watermark: Instant | null;
+  /** When a dispatcher looks at that: later than it is due, where the schedule is put off or paused. */
+  lookAt: Instant | null;
   journal: readonly JournalEntry[];
   spans: readonly RuleSpan[];
   pauses: readonly PauseSpan[];

@@ -17,6 +17,8 @@ export interface LockedSchedule {
    * The instant of the edit, read after the locks were won: what is due at or before it was due before the edit and runs; what is later obeys the edit.
    */
   editedAt: Date;
+  /** How many runs an edit will withdraw, where that was found out for many schedules at once. Absent: nobody has looked. */
+  withdrawable?: number;
 }
 
 /**

@@ -100,9 +100,7 @@ async function expressionsOfMinute(database: TenantDatabase, tenantId: string, m
 
 function firesOnlyIn(cronExpression: string, minute: number): boolean {
   try {
-    return compileCronPattern(cronExpression).byMonthLength.every((fields) =>
-      fields.minute.every((matches, value) => (matches === 1) === (value === minute)),
-    );
+    return compileCronPattern(cronExpression).times.minute.every((matches, value) => (matches === 1) === (value === minute));
   } catch (error) {
     if (error instanceof UnusableRuleError) return false;
     throw error;

@@ -65,7 +65,7 @@ export async function resumeSchedule(
   await insertDecided(database, { ...rule, revision: rule.revision + 1 }, { due: plan.due, stretches }, editedAt);
   await setDueRow(database, key, plan.next);
   const effect = { skipped: Math.max(0, fallen - plan.due.length), replayed: plan.due.length };
-  await recordScheduleEvent(database, key, { actor, event: "resumed", detail: { ...effect, on_resume: policy } });
+  await recordScheduleEvent(database, key, { actor, at: editedAt, event: "resumed", detail: { ...effect, on_resume: policy } });
   await wakeDispatcher(database);
   return effect;
 }

@@ -165,9 +165,12 @@ function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
 /** How far back the occurrence before an instant is looked for. */
 const lookBackMs = 400 * 86_400_000;
 
+/** Instants have years of four digits. */
+const instantMax: Instant = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
 /** The occurrence before `at`, by the rules of their time, and none from before the schedule was created. Null: there is none, or nobody can tell. */
 export function occurrenceBefore(spans: readonly RuleSpan[], at: Instant, createdAt: Instant): Instant | null {
-  const earliest = Math.max(createdAt, at - lookBackMs) + 1;
+  const earliest = Math.max(0, createdAt, at - lookBackMs) + 1;
   for (const { fromAt, toAt, timing } of spans.toReversed()) {
     const [from, to] = [Math.max(fromAt + 1, earliest), Math.min(at, toAt + 1)];
     const [found = null] = from < to ? evaluate(() => lastOccurrences(timing.rule, { from, to, countMax: 1 }), []) : [];
@@ -180,7 +183,7 @@ export function occurrenceBefore(spans: readonly RuleSpan[], at: Instant, create
 export function occurrenceAfter(spans: readonly RuleSpan[], at: Instant, createdAt: Instant): Instant | null {
   for (const { fromAt, toAt, timing } of spans) {
     const next = toAt <= at ? null : evaluate(() => nextOccurrence(timing.rule, Math.max(at, fromAt, createdAt)), null);
-    if (next !== null && next <= toAt) return next;
+    if (next !== null && next <= toAt) return next <= instantMax ? next : null;
   }
   return null;
 }

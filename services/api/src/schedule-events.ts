@@ -6,6 +6,8 @@ import type { ScheduleKey } from "./lock-schedule.ts";
 export interface ScheduleEvent {
   /** Who did it, as `actorOf` names a caller. */
   actor: string;
+  /** The instant of the edit, where that is later than the beginning of its transaction. */
+  at?: Date;
   event: ScheduleEventTable["event"];
   reason?: string | null;
   /** Kept as JSON: instants as texts. */
@@ -18,10 +20,10 @@ export async function recordScheduleEvent(
   { tenantId, scheduleId }: ScheduleKey,
   event: ScheduleEvent,
 ): Promise<void> {
-  const { actor, reason = null, detail = {} } = event;
+  const { actor, at, reason = null, detail = {} } = event;
   await database
     .insertInto("downbeat.schedule_events")
-    .values({ tenant_id: tenantId, schedule_id: scheduleId, actor, event: event.event, reason, detail })
+    .values({ tenant_id: tenantId, schedule_id: scheduleId, actor, event: event.event, reason, detail, ...(at === undefined ? {} : { at }) })
     .execute();
 }
 

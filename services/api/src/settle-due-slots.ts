@@ -14,7 +14,7 @@ import { timingOf } from "./stored-rule.ts";
 export async function settleDueSlots(database: TenantDatabase, locked: LockedSchedule): Promise<void> {
   const { rule, watermark, editedAt } = locked;
   // What fell into a pause is not due; resuming decides about it.
-  if (watermark === null || rule.paused_at !== null) return;
+  if (watermark === null || rule.paused_at !== null || watermark > editedAt) return;
   const settler = new Settler(await timingOf(database, rule), watermark.getTime(), editedAt.getTime());
   try {
     settler.settle(await readMaintenance(database, rule.tenant_id));

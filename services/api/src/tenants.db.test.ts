@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { tenantTransaction } from "@downbeat/store/tenant-transaction.ts";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createApiKey } from "./api-keys.ts";
 import { startTestApi, type TestApi, type TestTenant } from "./start-test-api.test-support.ts";
@@ -76,6 +77,13 @@ describe("changing a tenant", () => {
       name: tenant.slug,
       limits: noLimits,
     });
+  });
+
+  it("the database keeps a tenant's own transaction from writing its limits and its maintenance", async () => {
+    const written = tenantTransaction(api.database.connectAs("downbeat_api"), { kind: "tenant", tenantId: tenant.id }, (database) =>
+      database.updateTable("downbeat.tenants").set({ schedules_max: 1_000_000 }).where("id", "=", tenant.id).execute(),
+    );
+    await expect(written).rejects.toThrow("row-level security");
   });
 
   const whole = "must be a whole number from";

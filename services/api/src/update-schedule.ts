@@ -99,7 +99,12 @@ export async function editSchedule(
     ...(input === undefined ? {} : { input }),
   };
   const withdrawn = await applyEdit(database, locked, { columns, timing, isRetimed });
-  await recordScheduleEvent(database, key, { actor: actorOf(caller), event: "updated", detail: changedFields(rule, columns) });
+  await recordScheduleEvent(database, key, {
+    actor: actorOf(caller),
+    at: editedAt,
+    event: "updated",
+    detail: changedFields(rule, columns),
+  });
   await wakeDispatcher(database);
   return { impact, withdrawn, timing };
 }
@@ -192,7 +197,8 @@ function changedFields(rule: ScheduleRuleRow, columns: Readonly<Record<string, u
   return { before: pick(rule), after: pick(columns), ...(fields.includes("input") ? { input: "changed" } : {}) };
 }
 
-async function countFutureRuns(database: TenantDatabase, { rule, editedAt }: LockedSchedule): Promise<number> {
+async function countFutureRuns(database: TenantDatabase, { rule, editedAt, withdrawable }: LockedSchedule): Promise<number> {
+  if (withdrawable !== undefined) return withdrawable;
   const { count } = await database
     .selectFrom("downbeat.runs")
     .select((query) => query.fn.countAll<string>().as("count"))

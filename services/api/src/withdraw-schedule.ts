@@ -80,7 +80,7 @@ export async function pauseSchedule(database: TenantDatabase, key: ScheduleKey, 
   if (until !== undefined) await setDueRow(database, key, effect.next, until.getTime());
   if (rule.paused_at === null || until !== undefined) {
     const detail = { until: pausedUntil?.toISOString() ?? null, on_resume: rule.on_resume };
-    await recordScheduleEvent(database, key, { actor, event: "paused", reason: reason ?? null, detail });
+    await recordScheduleEvent(database, key, { actor, at: editedAt, event: "paused", reason: reason ?? null, detail });
   }
   return effect.effect;
 }
@@ -117,7 +117,7 @@ export async function deleteSchedule(database: TenantDatabase, key: ScheduleKey,
   const locked = await lockSchedule(database, key);
   await withdrawFromDue(database, key, locked);
   await revise(database, locked, { deleted_at: locked.editedAt });
-  await recordScheduleEvent(database, key, { actor, event: "deleted" });
+  await recordScheduleEvent(database, key, { actor, at: locked.editedAt, event: "deleted" });
 }
 
 type Revision = {
@@ -153,7 +153,8 @@ async function withdrawFromDue(database: TenantDatabase, key: ScheduleKey, locke
  *
  * Index: the days' occurrence keys, from yesterday on. Locks: rows in id order, as every batched write. Bounded by the look-ahead.
  */
-export async function cancelFutureRuns(database: TenantDatabase, { rule, editedAt }: LockedSchedule): Promise<number> {
+export async function cancelFutureRuns(database: TenantDatabase, { rule, editedAt, withdrawable }: LockedSchedule): Promise<number> {
+  if (withdrawable === 0) return 0;
   const { canceled } = await database
     .with("future", (query) =>
       query

@@ -29,8 +29,8 @@ export class ApiError extends Failure {
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
-/** Longer than the API takes for anything; a server that hangs must not hang the terminal. */
-const timeoutMs = 15_000;
+/** Longer than the API takes for anything, a change of 1,000 schedules included; a server that hangs must not hang the terminal. */
+const timeoutMs = 60_000;
 
 /** The REST API as the commands use it: JSON in, JSON out, and errors that read as one line each. */
 export class ApiClient {

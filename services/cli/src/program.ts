@@ -13,6 +13,7 @@ import { calendarsUpdate } from "./commands/calendars-update.ts";
 import { devCommand } from "./commands/dev.ts";
 import { dispatchCommand } from "./commands/dispatch.ts";
 import { executorCommand } from "./commands/executor.ts";
+import { forecastCommand } from "./commands/forecast.ts";
 import { keysCreate } from "./commands/keys-create.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { queueCreate } from "./commands/queue-create.ts";
@@ -22,10 +23,16 @@ import { runsShow } from "./commands/runs-show.ts";
 import { runsWatch } from "./commands/runs-watch.ts";
 import { schedulesBackfill } from "./commands/schedules-backfill.ts";
 import { schedulesCreate } from "./commands/schedules-create.ts";
+import { schedulesDelete } from "./commands/schedules-delete.ts";
 import { explainCommand, schedulesExplain } from "./commands/schedules-explain.ts";
 import { schedulesList } from "./commands/schedules-list.ts";
+import { schedulesPause } from "./commands/schedules-pause.ts";
 import { schedulesPreview } from "./commands/schedules-preview.ts";
+import { schedulesResume } from "./commands/schedules-resume.ts";
 import { schedulesRun } from "./commands/schedules-run.ts";
+import { schedulesShow } from "./commands/schedules-show.ts";
+import { schedulesSpread } from "./commands/schedules-spread.ts";
+import { schedulesUpdate } from "./commands/schedules-update.ts";
 import { schedulesValidate } from "./commands/schedules-validate.ts";
 import { timezonesCommand } from "./commands/timezones.ts";
 import { tenantsCreate } from "./commands/tenants-create.ts";
@@ -47,10 +54,16 @@ export function buildProgram(cli: Cli): Command {
     .addCommand(devCommand(cli))
     .commandsGroup("Schedules and runs (through the API):")
     .addCommand(
-      group("schedules", "List, create and run schedules", [
+      group("schedules", "List, create, change and run schedules", [
         schedulesList(cli),
+        schedulesShow(cli),
         schedulesCreate(cli),
+        schedulesUpdate(cli),
+        schedulesSpread(cli),
         schedulesRun(cli),
+        schedulesPause(cli),
+        schedulesResume(cli),
+        schedulesDelete(cli),
         schedulesPreview(cli),
         schedulesValidate(cli),
         schedulesExplain(cli),
@@ -75,6 +88,7 @@ export function buildProgram(cli: Cli): Command {
     )
     .addCommand(group("runs", "See what ran, what did not, and why", [runsList(cli), runsWatch(cli), runsShow(cli)]))
     .addCommand(explainCommand(cli))
+    .addCommand(forecastCommand(cli))
     .addCommand(auditCommand(cli))
     .addCommand(timezonesCommand(cli))
     .addCommand(

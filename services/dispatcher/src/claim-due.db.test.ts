@@ -1,4 +1,5 @@
-import { type ArrangedEndpoint, arrangeEndpoint, arrangeSchedules, databaseNow } from "@downbeat/testkit/arrange.ts";
+import { arrangeGate, arrangeLeased, readGate } from "@downbeat/store/runs.test-support.ts";
+import { type ArrangedEndpoint, type ArrangedPolicy, arrangeEndpoint, arrangeSchedules, databaseNow } from "@downbeat/testkit/arrange.ts";
 import { captureLog } from "@downbeat/testkit/captured-log.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -31,7 +32,32 @@ function claim(options: Partial<ClaimDueOptions> = {}) {
 
 const hourly = { kind: "interval", intervalSeconds: 3_600 } as const;
 const dueRows = () =>
-  database.admin`select schedule_id as id, (extract(epoch from next_run_at) * 1000)::float8 as at from downbeat.schedule_due`;
+  database.admin`
+    select schedule_id as id, (extract(epoch from next_run_at) * 1000)::float8 as at, (extract(epoch from scheduled_for) * 1000)::float8 as "scheduledFor"
+    from downbeat.schedule_due`;
+
+/** `state(reason) count` of what is in the ledger, oldest first. */
+async function ledger(): Promise<string[]> {
+  const rows = await database.admin<{ line: string }[]>`
+    select state || coalesce('(' || reason || ')', '') || coalesce(' ' || range_count, '') as line from downbeat.runs order by scheduled_for, id`;
+  return rows.map(({ line }) => line);
+}
+
+/** A schedule due now and every hour, with its last ten hours still to be evaluated. */
+async function arrangeLate(policy: ArrangedPolicy = {}): Promise<string> {
+  const [id = ""] = await arrangeSchedules(database.admin, endpoint, {
+    rule: { ...hourly, anchorAt: now - 11 * 3_600_000 },
+    policy,
+    nextRunAt: now - 10 * 3_600_000,
+  });
+  return id;
+}
+
+const eventsOf = async (id: string) => {
+  const rows = await database.admin<{ line: string }[]>`
+    select concat_ws(' ', actor, event, reason) as line from downbeat.schedule_events where schedule_id = ${id} order by id`;
+  return rows.map(({ line }) => line);
+};
 
 test("a claimed occurrence is a pending run, and its schedule's watermark stands at the next one", async () => {
   const [id] = await arrangeSchedules(database.admin, endpoint, { rule: { ...hourly, anchorAt: now - 3_600_000 }, nextRunAt: now });
@@ -118,4 +144,129 @@ test("a claim that fails leaves every watermark where it was, and no run", async
   await database.admin`alter table downbeat.runs drop constraint no_runs`;
   expect(await dueRows()).toMatchObject([{ at: now }]);
   expect(await database.admin`select from downbeat.runs`).toHaveLength(0);
+});
+
+test("a late occurrence whose schedule has a run under way is skipped in the claim, naming that run; a gate whose run has ended stops nothing", async () => {
+  const scheduleId = await arrangeLate();
+  const holder = await arrangeLeased(database.admin, { ...endpoint, scheduleId }, { scheduledInMs: -20 * 3_600_000 });
+  await arrangeGate(database.admin, { ...endpoint, scheduleId }, { holders: [holder] });
+  expect(await claim()).toMatchObject({ runs: [], missed: 11 });
+  expect(await ledger()).toEqual(["running", "missed(coalesced) 10", "skipped(overlap) 1"]);
+  const [skipped] = await database.admin`select blocked_by as by from downbeat.runs where state = 'skipped'`;
+  expect(skipped).toEqual({ by: holder.runId });
+  // Written by executors only.
+  expect(await readGate(database.admin, { scheduleId })).toEqual({ holders: [holder.runId], waiting: [], started: 0 });
+
+  await database.admin`truncate downbeat.runs, downbeat.schedule_due`;
+  const other = await arrangeLate();
+  const ended = await arrangeLeased(
+    database.admin,
+    { ...endpoint, scheduleId: other },
+    { state: "succeeded", scheduledInMs: -20 * 3_600_000 },
+  );
+  await arrangeGate(database.admin, { ...endpoint, scheduleId: other }, { holders: [ended] });
+  expect(await claim()).toMatchObject({ runs: [{ scheduledFor: now }], missed: 10 });
+});
+
+test("a pause that is over ends in the claim that settles what fell into it, with an entry in the journal and without a new revision", async () => {
+  const id = await arrangeLate({ on_resume: "latest" });
+  await database.admin`
+    update downbeat.schedules set paused_at = now() - interval '9 hours', paused_until = to_timestamp(${now + 1}::float8 / 1000), pause_reason = 'vacation' where id = ${id}`;
+  expect(await claim()).toMatchObject({ runs: [{ scheduledFor: now }], missed: 10 });
+  expect(await ledger()).toEqual(["skipped(paused) 10", "pending"]);
+  const [rule] = await database.admin`select paused_at, paused_until, pause_reason, revision from downbeat.schedules where id = ${id}`;
+  expect(rule).toEqual({ paused_at: null, paused_until: null, pause_reason: null, revision: 1 });
+  expect(await eventsOf(id)).toEqual(["dispatcher resumed the pause was over"]);
+});
+
+test("a schedule that has started all its runs is completed, with the reason, and its instants since then are no occurrences", async () => {
+  const id = await arrangeLate({ max_runs: 5 });
+  await arrangeGate(database.admin, { ...endpoint, scheduleId: id }, { started: 5 });
+  expect(await claim()).toMatchObject({ runs: [], missed: 0 });
+  expect(await ledger()).toEqual([]);
+  expect(await dueRows()).toEqual([]);
+  const [rule] =
+    await database.admin`select completed_at is not null as "isCompleted", completed_reason as reason from downbeat.schedules where id = ${id}`;
+  expect(rule).toEqual({ isCompleted: true, reason: "max_runs" });
+  expect(await eventsOf(id)).toEqual(["dispatcher completed max_runs"]);
+});
+
+test("a schedule with a limit is claimed as far as the limit leaves, and once more when a claimed run was skipped", async () => {
+  const id = await arrangeLate({ max_runs: 2, misfire: "all", overlap: "queue_all", grace_seconds: null });
+  expect((await claim()).runs.map(({ scheduledFor }) => (now - scheduledFor) / 3_600_000)).toEqual([10, 9]);
+  expect(await dueRows()).toMatchObject([{ scheduledFor: now - 8 * 3_600_000 }]);
+  const again = async () => {
+    await database.admin`update downbeat.schedule_due set next_run_at = now() where schedule_id = ${id}`;
+    return (await claim()).runs.map(({ scheduledFor }) => (now - scheduledFor) / 3_600_000);
+  };
+  expect(await again()).toEqual([]);
+  await database.admin`update downbeat.runs set state = 'skipped' where scheduled_for = (select min(scheduled_for) from downbeat.runs)`;
+  expect(await again()).toEqual([8]);
+  expect(await again()).toEqual([]);
+});
+
+test("a schedule of a tenant under maintenance is put off, and settled when the maintenance is over", async () => {
+  const id = await arrangeLate();
+  await database.admin`update downbeat.tenants set maintenance_from = now() - interval '3.5 hours' where id = ${endpoint.tenantId}`;
+  expect(await claim()).toMatchObject({ runs: [{ scheduledFor: now - 4 * 3_600_000 }], missed: 6 });
+  const [putOff] = await dueRows();
+  expect(putOff).toMatchObject({ id, scheduledFor: now - 3 * 3_600_000 });
+  expect(putOff?.["at"]).toBeGreaterThan(now + 75_000);
+  expect(await claim()).toMatchObject({ runs: [], missed: 0, hasMore: false });
+  await database.admin`update downbeat.tenants set maintenance_until = now() - interval '0.5 hours' where id = ${endpoint.tenantId}`;
+  await database.admin`update downbeat.schedule_due set next_run_at = now() where schedule_id = ${id}`;
+  expect(await claim()).toMatchObject({ runs: [{ scheduledFor: now }], missed: 3 });
+  expect(await ledger()).toEqual(["missed(coalesced) 6", "pending", "skipped(maintenance) 3", "pending"]);
+  await database.admin`update downbeat.tenants set maintenance_from = null, maintenance_until = null where id = ${endpoint.tenantId}`;
+});
+
+test("a spread schedule is claimed when it starts, under its occurrence's id, and due again when its next occurrence starts", async () => {
+  await arrangeSchedules(database.admin, endpoint, {
+    rule: { ...hourly, anchorAt: now - 3_600_000 },
+    policy: { spread_share: 1 },
+    nextRunAt: now,
+  });
+  const early = await claim({ horizonMs: 1 });
+  expect(early.runs).toEqual([]);
+  const [row] = await dueRows();
+  const startsAt = row?.["at"] as number;
+  expect(row).toMatchObject({ scheduledFor: now });
+  expect(startsAt).toBeGreaterThan(now);
+  expect(await claim({ horizonMs: 3_600_000 })).toMatchObject({ runs: [{ scheduledFor: now, dueAt: startsAt }] });
+  expect(await dueRows()).toMatchObject([{ at: startsAt + 3_600_000, scheduledFor: now + 3_600_000 }]);
+  const [run] =
+    await database.admin`select spread_ms as "spreadMs", (extract(epoch from retry_until) * 1000)::float8 as "retryUntil" from downbeat.runs`;
+  expect(run).toEqual({ spreadMs: startsAt - now, retryUntil: startsAt + 3_600_000 });
+});
+
+test("dispatchers that claim at once for a tenant with a daily limit do not claim more than it leaves; the rest is skipped, none lost", async () => {
+  await database.admin`update downbeat.tenants set runs_per_day_max = 50 where id = ${endpoint.tenantId}`;
+  await arrangeSchedules(database.admin, endpoint, { rule: { ...hourly, anchorAt: now - 3_600_000 }, nextRunAt: now, count: 200 });
+  const batches = await Promise.all(Array.from({ length: 4 }, () => claim({ batchSize: 60 })));
+  batches.push(await claim({ batchSize: 200 }));
+  expect(batches.reduce((sum, { runs }) => sum + runs.length, 0)).toBe(50);
+  expect(batches.reduce((sum, { missed }) => sum + missed, 0)).toBe(150);
+  const states = await database.admin`select state, reason, count(*)::int as runs from downbeat.runs group by state, reason order by state`;
+  expect(states).toEqual([
+    { state: "pending", reason: null, runs: 50 },
+    { state: "skipped", reason: "budget", runs: 150 },
+  ]);
+  expect(await database.admin`select runs from downbeat.tenant_usage`).toEqual([{ runs: 50 }]);
+  await database.admin`update downbeat.tenants set runs_per_day_max = null where id = ${endpoint.tenantId}`;
+});
+
+test("a schedule that names a calendar is claimed by it; one whose calendar is gone is told and left, and the others are claimed", async () => {
+  const [calendar] = await database.admin<{ id: string }[]>`
+    insert into downbeat.calendars (tenant_id, name, kind, entries)
+    values (${endpoint.tenantId}, 'closed', 'blackout', ${database.admin.json([
+      `${new Date(now - 9.5 * 3_600_000).toISOString()}/${new Date(now - 0.5 * 3_600_000).toISOString()}`,
+    ])})
+    returning id`;
+  await arrangeLate({ calendar_ids: [calendar?.id ?? ""] });
+  const lost = await arrangeLate({ calendar_ids: ["00000000-0000-4000-8000-000000000000"] });
+  const { log, lines } = captureLog();
+  expect(await claim({ log })).toMatchObject({ runs: [{ scheduledFor: now }], missed: 1, hasMore: false });
+  expect(await ledger()).toEqual(["missed(coalesced) 1", "pending"]);
+  expect(lines).toMatchObject([{ level: "error", schedule: lost, msg: expect.stringContaining("there is no calendar") }]);
+  expect((await dueRows()).map((row) => row["id"])).toContain(lost);
 });

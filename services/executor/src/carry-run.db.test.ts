@@ -106,6 +106,22 @@ test("a failed call is recorded as the attempt it was, and the run is planned ag
   expect(await readAttempts(database.admin, run)).toMatchObject([{ attempt: 1, outcome: "transient", code: "http_503" }]);
 });
 
+test("a run that failed is not planned again when its schedule's next occurrence comes first", async () => {
+  status = 503;
+  const { run, carry } = await arrange({ retryUntilInMs: 3_000 });
+  expect(await carry()).toBe("recorded");
+  expect(await readRun(database.admin, run)).toMatchObject({ state: "failed", reason: "superseded", attempt: 1, httpStatus: 503 });
+});
+
+test("a backfilled run says so to its receiver, and is tried again however old it is", async () => {
+  status = 503;
+  await database.admin`select downbeat.ensure_run_partitions(now() - interval '6 days', now())`;
+  const { run, carry } = await arrange({ scheduledInMs: -5 * 86_400_000, triggerId: "backfill 7" });
+  expect(await carry()).toBe("recorded");
+  expect(JSON.parse(receiver.calls[0]?.body ?? "")).toMatchObject({ run_id: run.runId, backfilled: true });
+  expect(await readRun(database.admin, run)).toMatchObject({ state: "retrying", attempt: 1 });
+});
+
 test("a run is not called before its instant, and holds no slot until then", async () => {
   const { run, clock, slots, carry } = await arrange({ scheduledInMs: 20_000 });
   const carried = carry();

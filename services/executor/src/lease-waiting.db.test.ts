@@ -4,11 +4,21 @@ import { parseKeyRing } from "@downbeat/delivery/seal.ts";
 import type { DatabaseRole } from "@downbeat/store/connect.ts";
 import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
 import type { RunKey } from "@downbeat/store/run-key.ts";
-import { arrangeRun, arrangeSchedule, type ArrangedSchedule, readRun, type RunFields } from "@downbeat/store/runs.test-support.ts";
-import { databaseNow, testSecretKeys } from "@downbeat/testkit/arrange.ts";
+import {
+  arrangeGate,
+  arrangeLeased,
+  arrangeRun,
+  arrangeSchedule,
+  type ArrangedSchedule,
+  readGate,
+  readRun,
+  type RunFields,
+} from "@downbeat/store/runs.test-support.ts";
+import { type ArrangedPolicy, databaseNow, testSecretKeys } from "@downbeat/testkit/arrange.ts";
 import { captureLog } from "@downbeat/testkit/captured-log.ts";
 import { ManualClock } from "@downbeat/testkit/manual-clock.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
+import { until } from "@downbeat/testkit/until.ts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DatabaseTime } from "./database-time.ts";
 import { Endpoints } from "./endpoints.ts";
@@ -28,8 +38,9 @@ async function arrange(options: Partial<LeaseWaitingOptions> = {}, role: Databas
   // This machine's clock and the database's agree, and stand still until the test moves on.
   const clock = new ManualClock(await databaseNow(database.admin));
   const stop = new AbortController();
-  const { log } = captureLog();
+  const { log, lines } = captureLog();
   const leased: LeasedRun[] = [];
+  const replaced = new Map<string, readonly string[]>();
   const unknown: string[] = [];
   const settled = new Map<string, Settlement>();
   const endpoints = new Endpoints({ sql, keyRing: parseKeyRing(testSecretKeys), log, clock });
@@ -46,7 +57,10 @@ async function arrange(options: Partial<LeaseWaitingOptions> = {}, role: Databas
     leasedMax: 4,
     waitingMax: 3,
     signal: stop.signal,
-    onLeased: (_received, run) => leased.push(run),
+    onLeased: (_received, run, others) => {
+      leased.push(run);
+      replaced.set(run.runId, others);
+    },
     onSettled: (received, settlement) => settled.set(received.runId, settlement),
     onUnknown: (received) => unknown.push(received.runId),
     ...options,
@@ -58,7 +72,9 @@ async function arrange(options: Partial<LeaseWaitingOptions> = {}, role: Databas
     stop,
     endpoints,
     waiting,
+    lines,
     leased,
+    replaced,
     unknown,
     settled,
     received,
@@ -251,4 +267,184 @@ test("a failure that waiting cannot mend ends the process, and the batch goes ba
   offer(...runs);
   await expect(waiting.failed).rejects.toMatchObject({ code: "42501" });
   expect([...settled.values()]).toEqual(runs.map(() => ({ isDone: false, againInSeconds: 0 })));
+});
+
+// Runs of a schedule beside each other ------------------------------------------------------------------------------------------------
+
+/** A schedule of which a run is being called. */
+async function arrangeHeld(policy: ArrangedPolicy): Promise<{ held: ArrangedSchedule; holder: RunKey }> {
+  const held = await arrangeSchedule(database.admin, schedule, policy);
+  const holder = await arrangeLeased(database.admin, held, { scheduledInMs: -3_600_000 });
+  await arrangeGate(database.admin, held, { holders: [holder], started: 1 });
+  return { held, holder };
+}
+
+const endOf = (run: RunKey) => database.admin`update downbeat.runs set state = 'succeeded', sweep_at = null where id = ${run.runId}`;
+
+test("a run that is skipped because another is under way is done with, and holds no room", async () => {
+  const { offer, rest, settled, leased, waiting } = await arrange({ leasedMax: 1, waitingMax: 0 });
+  const { held } = await arrangeHeld({ overlap: "skip" });
+  const skipped = await arrangeRun(database.admin, held);
+  offer(skipped);
+  await rest();
+  expect(settled.get(skipped.runId)).toEqual({ isDone: true });
+  expect(await readRun(database.admin, skipped)).toMatchObject({ state: "skipped", reason: "overlap" });
+  await waiting.room();
+  const [other] = (await arrangeRuns(1)) as [RunKey];
+  offer(other);
+  await rest();
+  expect(idsOf(leased)).toEqual([other.runId]);
+});
+
+test("whether a run may start beside another is decided at its instant, not when it is near: until then the other may end", async () => {
+  const { offer, rest, clock, settled, leased } = await arrange();
+  const { held, holder } = await arrangeHeld({ overlap: "skip" });
+  const { held: stillHeld } = await arrangeHeld({ overlap: "skip" });
+  const [run, other] = [
+    await arrangeRun(database.admin, held, { scheduledInMs: 40_000 }),
+    await arrangeRun(database.admin, stillHeld, { scheduledInMs: 40_000 }),
+  ];
+  offer(run, other);
+  // This machine's clock runs ahead of the database's, so that they are asked about long before their instant.
+  clock.advance(40_000);
+  await rest();
+  expect([settled.size, leased.length]).toEqual([0, 0]);
+  await endOf(holder);
+  await database.admin`update downbeat.runs set due_at = now() where id = any(${[run.runId, other.runId]}::uuid[])`;
+  clock.advance(40_000);
+  await rest();
+  expect(idsOf(leased)).toEqual([run.runId]);
+  expect(settled.get(other.runId)).toEqual({ isDone: true });
+  expect(await readRun(database.admin, other)).toMatchObject({ state: "skipped", reason: "overlap" });
+});
+
+test("of several runs of a schedule that may run beside each other each is leased, in one offer", async () => {
+  const { offer, rest, leased } = await arrange();
+  const beside = await arrangeSchedule(database.admin, schedule, { overlap: "allow", max_instances: 3 });
+  const runs = [
+    await arrangeRun(database.admin, beside),
+    await arrangeRun(database.admin, beside),
+    await arrangeRun(database.admin, beside),
+  ];
+  offer(...runs);
+  await rest();
+  expect(idsOf(leased).sort()).toEqual(idsOf(runs).sort());
+});
+
+test("a run that waits for its turn is done with: it is sent again when its turn has come", async () => {
+  const { offer, rest, settled, leased } = await arrange();
+  const { held, holder } = await arrangeHeld({ overlap: "queue_one" });
+  const run = await arrangeRun(database.admin, held);
+  offer(run);
+  await rest();
+  expect([settled.get(run.runId), leased]).toEqual([{ isDone: true }, []]);
+  expect(await readRun(database.admin, run)).toMatchObject({ state: "pending", reason: "overlap", blockedBy: holder.runId });
+  await endOf(holder);
+  offer(run);
+  await rest();
+  expect(idsOf(leased)).toEqual([run.runId]);
+});
+
+test("a run that replaces another is handed on with what it replaces; the others with nothing", async () => {
+  const { offer, rest, replaced } = await arrange();
+  const { held, holder } = await arrangeHeld({ overlap: "cancel_previous" });
+  const run = await arrangeRun(database.admin, held);
+  const [other] = (await arrangeRuns(1)) as [RunKey];
+  offer(run, other);
+  await rest();
+  expect(replaced).toEqual(
+    new Map([
+      [run.runId, [holder.runId]],
+      [other.runId, []],
+    ]),
+  );
+  expect(await readRun(database.admin, holder)).toMatchObject({ state: "canceled", reason: "superseded" });
+});
+
+test("two messages that name a run which replaces another lease it once, with what it replaces", async () => {
+  const { rest, waiting, received, leased, replaced } = await arrange();
+  const { held, holder } = await arrangeHeld({ overlap: "cancel_previous" });
+  const run = await arrangeRun(database.admin, held);
+  waiting.offer([...received(run), ...received(run)]);
+  await rest();
+  expect(leased).toMatchObject([{ runId: run.runId, attempt: 1 }]);
+  expect(replaced).toEqual(new Map([[run.runId, [holder.runId]]]));
+});
+
+test("runs that are held stop the receives until it is decided about them", async () => {
+  const { offer, rest, waiting } = await arrange({ waitingMax: 2 });
+  const { held } = await arrangeHeld({ overlap: "skip" });
+  const runs: RunKey[] = [];
+  for (let index = 0; index < 6; index += 1) runs.push(await arrangeRun(database.admin, held));
+  offer(...runs);
+  const room = waiting.room();
+  await rest();
+  await room;
+  const states = await Promise.all(runs.map(async (run) => (await readRun(database.admin, run)).state));
+  expect(new Set(states)).toEqual(new Set(["skipped"]));
+});
+
+test("when a run that had its turn ends at the lease, the next in line has it", async () => {
+  const { offer, rest, settled } = await arrange();
+  const held = await arrangeSchedule(database.admin, schedule, { overlap: "queue_all", grace_seconds: 60 });
+  const late = await arrangeRun(database.admin, held, { scheduledInMs: -90_000, state: "queued" });
+  const next = await arrangeRun(database.admin, held, { scheduledInMs: -30_000, state: "pending", reason: "overlap", sweepInMs: 600_000 });
+  await arrangeGate(database.admin, held, { waiting: [late, next] });
+  offer(late);
+  await rest();
+  expect(settled.get(late.runId)).toEqual({ isDone: true });
+  expect(await readRun(database.admin, late)).toMatchObject({ state: "missed", reason: "grace" });
+  expect((await readRun(database.admin, next)).sweepInMs).toBeLessThanOrEqual(0);
+});
+
+test("stopping hands back a held run about which nothing is decided yet, and nothing is decided about it any more", async () => {
+  const { offer, stop, waiting, settled } = await arrange();
+  const { held } = await arrangeHeld({ overlap: "skip" });
+  const run = await arrangeRun(database.admin, held);
+  // The lease waits for the gate; by the time it answers that the run is held, the executor drains.
+  await database.admin.begin(async (sql) => {
+    await sql`select from downbeat.schedule_gates where schedule_id = ${held.scheduleId} for update`;
+    offer(run);
+    await until("the executor to wait for the gate", async () => {
+      const rows = await database.admin`
+        select from pg_stat_activity where datname = current_database() and application_name = 'test-downbeat_executor' and wait_event_type = 'Lock'`;
+      return rows.length === 1;
+    });
+    stop.abort();
+    waiting.stop();
+  });
+  await waiting.dealt();
+  expect(settled.get(run.runId)).toEqual({ isDone: false, againInSeconds: 0 });
+  expect(await readRun(database.admin, run)).toMatchObject({ state: "queued", attempt: 0 });
+});
+
+test("stopping hands back a run that waits for its instant beside another of its schedule", async () => {
+  const { offer, rest, stop, waiting, settled, clock } = await arrange();
+  const { held } = await arrangeHeld({ overlap: "skip" });
+  const run = await arrangeRun(database.admin, held, { scheduledInMs: 40_000 });
+  offer(run);
+  clock.advance(40_000);
+  await rest();
+  stop.abort();
+  waiting.stop();
+  await rest();
+  expect(settled.get(run.runId)).toEqual({ isDone: false, againInSeconds: 0 });
+  expect(await readRun(database.admin, run)).toMatchObject({ state: "queued", attempt: 0 });
+});
+
+test("a failure to decide that waiting cannot mend ends the process and sends back what is held; what was leased beside it is carried on", async () => {
+  const { offer, rest, waiting, settled, leased } = await arrange();
+  const { held } = await arrangeHeld({ overlap: "queue_one" });
+  const run = await arrangeRun(database.admin, held);
+  const [other] = (await arrangeRuns(1)) as [RunKey];
+  // Deciding writes the gate, leasing beside a holder does not.
+  await database.admin`alter table downbeat.schedule_gates add constraint no_line check (waiting = '{}') not valid`;
+  offer(run, other);
+  await expect(waiting.failed).rejects.toMatchObject({ code: "23514" });
+  await rest();
+  await database.admin`alter table downbeat.schedule_gates drop constraint no_line`;
+  expect(settled.get(run.runId)).toEqual({ isDone: false, againInSeconds: 0 });
+  expect([idsOf(leased), settled.has(other.runId)]).toEqual([[other.runId], false]);
+  expect(await readRun(database.admin, run)).toMatchObject({ state: "queued", attempt: 0 });
+  expect(await readGate(database.admin, held)).toMatchObject({ waiting: [] });
 });

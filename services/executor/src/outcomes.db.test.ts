@@ -1,7 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { Lease } from "@downbeat/store/renew-leases.ts";
 import type { AttemptRecord } from "@downbeat/store/record-outcomes.ts";
-import { arrangeLeased, arrangeSchedule, type ArrangedSchedule, readAttempts, readRun } from "@downbeat/store/runs.test-support.ts";
+import {
+  arrangeGate,
+  arrangeLeased,
+  arrangeRun,
+  arrangeSchedule,
+  type ArrangedSchedule,
+  readAttempts,
+  readRun,
+} from "@downbeat/store/runs.test-support.ts";
 import { captureLog } from "@downbeat/testkit/captured-log.ts";
 import { ManualClock } from "@downbeat/testkit/manual-clock.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
@@ -114,4 +122,72 @@ test("draining records what is waiting at once", async () => {
   const recorded = outcomes.record(success(lease));
   await outcomes.drained();
   expect(await recorded).toBe(true);
+});
+
+const failure = (lease: Lease): AttemptRecord => ({
+  ...success(lease),
+  outcome: "permanent",
+  code: "http_400",
+  httpStatus: 400,
+  next: { state: "failed", reason: "rejected" },
+});
+
+const isPaused = async ({ scheduleId }: ArrangedSchedule) => {
+  const [row] = await database.admin`select paused_at is not null as "isPaused" from downbeat.schedules where id = ${scheduleId}`;
+  return row?.["isPaused"] as boolean;
+};
+
+test.for([
+  ["succeeded", success],
+  ["failed", failure],
+] as const)("when a run has %s the next in line has its turn; nobody waits for that but the drain", async ([, outcome]) => {
+  const { outcomes } = arrange();
+  const queueing = await arrangeSchedule(database.admin, schedule, { overlap: "queue_all" });
+  const lease = await arrangeLeased(database.admin, queueing);
+  const next = await arrangeRun(database.admin, queueing, { state: "pending", reason: "overlap", sweepInMs: 600_000 });
+  await arrangeGate(database.admin, queueing, { holders: [lease], waiting: [next] });
+  const recorded = outcomes.record(outcome(lease));
+  await outcomes.drained();
+  expect(await recorded).toBe(true);
+  expect((await readRun(database.admin, next)).sweepInMs).toBeLessThanOrEqual(0);
+});
+
+test("a run that will be tried again keeps its place: the next in line goes on waiting", async () => {
+  const { outcomes } = arrange();
+  const queueing = await arrangeSchedule(database.admin, schedule, { overlap: "queue_all" });
+  const lease = await arrangeLeased(database.admin, queueing);
+  const next = await arrangeRun(database.admin, queueing, { state: "pending", reason: "overlap", sweepInMs: 600_000 });
+  await arrangeGate(database.admin, queueing, { holders: [lease], waiting: [next] });
+  void outcomes.record({ ...success(lease), outcome: "transient", code: "http_503", next: { state: "retrying", delayMs: 5_000 } });
+  await outcomes.drained();
+  expect(await stateOf(lease)).toBe("retrying");
+  expect((await readRun(database.admin, next)).sweepInMs).toBeGreaterThan(60_000);
+});
+
+test("a schedule that failed as often in a row as it may is paused, and told in one line", async () => {
+  const { outcomes, lines } = arrange();
+  const watched = await arrangeSchedule(database.admin, schedule, { max_failures: 2 });
+  for (const [index, expected] of [false, true].entries()) {
+    void outcomes.record(failure(await arrangeLeased(database.admin, watched)));
+    await outcomes.drained();
+    expect([index, await isPaused(watched)]).toEqual([index, expected]);
+  }
+  expect(lines).toMatchObject([{ level: "warn", schedule: watched.scheduleId, failures: 2 }]);
+});
+
+test("what follows from an outcome may fail: it is told, and the outcome stands", async () => {
+  const { outcomes, lines } = arrange();
+  const watched = await arrangeSchedule(database.admin, schedule, { max_failures: 1 });
+  const lease = await arrangeLeased(database.admin, watched);
+  await database.admin`alter table downbeat.schedules add constraint no_pause check (paused_at is null) not valid`;
+  const recorded = outcomes.record(failure(lease));
+  await outcomes.drained();
+  await database.admin`alter table downbeat.schedules drop constraint no_pause`;
+  expect(await recorded).toBe(true);
+  expect(await stateOf(lease)).toBe("failed");
+  expect(lines).toMatchObject([{ level: "warn", msg: expect.stringContaining("cannot follow up on outcomes") }]);
+  // The next failure makes up for it.
+  void outcomes.record(failure(await arrangeLeased(database.admin, watched)));
+  await outcomes.drained();
+  expect(await isPaused(watched)).toBe(true);
 });

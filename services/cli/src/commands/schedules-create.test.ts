@@ -15,7 +15,7 @@ test.each([
 });
 
 test("exactly one option says when", () => {
-  expect(() => toRequest(needed)).toThrow("exactly one of --cron, --every and --at");
+  expect(() => toRequest(needed)).toThrow("exactly one of --cron, --every, --at and --frequency");
   expect(() => toRequest({ ...needed, cron: "* * * * *", at: "2026-03-08T09:00:00Z" })).toThrow("not 2");
 });
 
@@ -24,6 +24,11 @@ test("what cannot be written down is wrong usage: exit code 2", () => {
     expect.objectContaining({ exitCode: 2, message: expect.stringContaining('"often"') }),
   );
   expect(() => toRequest({ ...needed, every: "5", input: "{a:1}" })).toThrow(expect.objectContaining({ exitCode: 2 }));
+});
+
+test("a preset is one of those that say when", () => {
+  expect(toRequest({ ...needed, frequency: "daily", grace: "none" })).toEqual({ ...needed, frequency: "daily", grace_seconds: null });
+  expect(() => toRequest({ ...needed, frequency: "daily", cron: "0 0 * * *" })).toThrow("not 2");
 });
 
 test("target and input are sent only when they were given", () => {

@@ -1,77 +1,43 @@
-import { Command, Option } from "commander";
-import type { Schedule } from "../api-answers.ts";
+import { Command } from "commander";
+import type { ScheduleDryRun, WrittenSchedule } from "../api-answers.ts";
 import { type Cli, connectApi, printJson } from "../cli.ts";
+import { describeImpact, describeWarnings } from "../describe-schedule.ts";
 import { wrongUsage } from "../failure.ts";
 import { formatInstant } from "../format-instant.ts";
+import { printable } from "../printable.ts";
+import { addScheduleOptions, ruleOptions, type ScheduleOptions, toScheduleFields, toTargetFields } from "../schedule-options.ts";
 
-interface CreateOptions {
-  name: string;
-  cron?: string;
-  every?: string;
-  at?: string;
-  timezone?: string;
-  endpoint: string;
-  path?: string;
-  method?: string;
-  input?: string;
+interface CreateOptions extends ScheduleOptions {
+  dryRun?: boolean;
   tenant?: string;
   json?: boolean;
 }
 
 export function schedulesCreate(cli: Cli): Command {
-  return new Command("create")
-    .description("Create a schedule: one of --cron, --every and --at says when")
+  const command = new Command("create")
+    .description("Create a schedule: one of --cron, --every, --at and --frequency says when")
     .requiredOption("--name <name>", "unique within the tenant")
-    .option("--cron <expression>", "5 fields, or 6 with seconds first: '*/5 * * * *'")
-    .option("--every <duration>", "seconds, or with a unit: 30s, 5m, 2h, 1d")
-    .option("--at <instant>", "once, with an offset: 2026-03-08T09:00:00-05:00")
-    .option("--timezone <zone>", "IANA name in which the cron expression is read (default: UTC)")
-    .requiredOption("--endpoint <endpoint>", "whom to call: name or id of an endpoint of the tenant")
-    .option("--path <path>", "appended to the endpoint's base URL")
-    .addOption(new Option("--method <method>", "default: POST").choices(["POST", "PUT", "PATCH", "GET"]))
-    .option("--input <json>", "JSON object handed to the target with every run")
+    .requiredOption("--endpoint <endpoint>", "whom to call: name or id of an endpoint of the tenant");
+  return addScheduleOptions(command)
+    .option("--dry-run", "print what it would mean, and create nothing")
     .option("--tenant <slug>", "whose schedule, with an administrator's key")
     .option("--json", "print JSON")
     .action(async (options: CreateOptions) => {
       const body = toRequest(options);
       const api = await connectApi(cli, options);
-      const schedule = await api.post<Schedule>("/api/v1/schedules", body);
-      if (options.json) return printJson(cli, schedule);
-      cli.print(`created ${schedule.name} (${schedule.id}); first run ${formatInstant(schedule.next_run_at)}`);
+      const answer = await api.post<WrittenSchedule | ScheduleDryRun>(`/api/v1/schedules${options.dryRun ? "?dry_run=true" : ""}`, body);
+      if (options.json) return printJson(cli, answer);
+      if ("name" in answer) cli.print(`created ${printable(answer.name)} (${answer.id}); first run ${formatInstant(answer.next_run_at)}`);
+      else cli.print(`would run first ${formatInstant(answer.impact.next_run_at)}: ${describeImpact(answer.impact)}; nothing was created`);
+      for (const line of describeWarnings(answer.warnings)) cli.print(line);
     });
 }
 
 /** The request for the options. What they mean is for the API to judge; what cannot even be written down is wrong usage. */
-export function toRequest(options: CreateOptions): Record<string, unknown> {
-  const rules = ["cron", "every", "at"].filter((name) => name in options);
-  if (rules.length !== 1)
-    throw wrongUsage(`say when: exactly one of --cron, --every and --at${rules.length === 0 ? "" : `, not ${rules.length}`}`);
-  const { name, cron, every, at, timezone, endpoint, path, method, input } = options;
-  const target = { ...(path === undefined ? {} : { path }), ...(method === undefined ? {} : { method }) };
-  return {
-    name,
-    ...(cron === undefined ? {} : { cron_expression: cron }),
-    ...(every === undefined ? {} : { interval_seconds: readSeconds(every) }),
-    ...(at === undefined ? {} : { run_at: at }),
-    ...(timezone === undefined ? {} : { timezone }),
-    endpoint,
-    ...(Object.keys(target).length === 0 ? {} : { target }),
-    ...(input === undefined ? {} : { input: readInput(input) }),
-  };
-}
-
-const secondsOfUnit = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
-
-function readSeconds(text: string): number {
-  const [, amount, unit = "s"] = /^(-?\d+(?:\.\d+)?)([smhd])?$/.exec(text.trim()) ?? [];
-  if (amount === undefined) throw wrongUsage(`--every takes seconds, or a number with s, m, h or d, like 90, 30s or 5m; got "${text}"`);
-  return Number(amount) * secondsOfUnit[unit as keyof typeof secondsOfUnit];
-}
-
-function readInput(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw wrongUsage(`--input is not JSON: ${(error as Error).message}`);
-  }
+export function toRequest(options: ScheduleOptions): Record<string, unknown> {
+  const given = ruleOptions.filter((name) => name in options);
+  if (given.length !== 1)
+    throw wrongUsage(`say when: exactly one of --cron, --every, --at and --frequency${given.length === 0 ? "" : `, not ${given.length}`}`);
+  const target = toTargetFields(options);
+  return { ...toScheduleFields(options), ...(target === undefined ? {} : { target }) };
 }

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import type { Schedule } from "../api-answers.ts";
 import { type Cli, connectApi, printJson } from "../cli.ts";
+import { describeRule } from "../describe-schedule.ts";
 import { type Column, formatTable } from "../format-table.ts";
 import { formatInstant } from "../format-instant.ts";
 import { listAll } from "../list-all.ts";
@@ -19,22 +20,26 @@ export function schedulesList(cli: Cli): Command {
           'no schedules yet; next: downbeat schedules create --name hello --every 30s --endpoint <name> (see "schedules create --help")',
         );
       }
-      for (const line of formatTable(schedules, columns)) cli.print(line);
+      for (const line of describeList(schedules)) cli.print(line);
     });
+}
+
+/** Where no schedule is spread, there is no column for it. */
+export function describeList(schedules: readonly Schedule[]): string[] {
+  const isSpread = schedules.some(({ spread }) => spread !== null);
+  return formatTable(
+    schedules,
+    columns.filter(({ title }) => title !== "spread" || isSpread),
+  );
 }
 
 const columns: Column<Schedule>[] = [
   { title: "name", value: (schedule) => schedule.name },
   { title: "state", value: (schedule) => schedule.state },
   { title: "rule", value: describeRule },
+  { title: "spread", value: (schedule) => schedule.spread },
   { title: "endpoint", value: (schedule) => schedule.endpoint.name },
   { title: "next run", value: (schedule) => formatInstant(schedule.next_run_at) },
   { title: "succeeded", value: (schedule) => schedule.stats.succeeded, align: "right" },
   { title: "failed", value: (schedule) => schedule.stats.failed, align: "right" },
 ];
-
-function describeRule(schedule: Schedule): string {
-  if (schedule.cron_expression !== null) return `${schedule.cron_expression} ${schedule.timezone ?? ""}`.trim();
-  if (schedule.interval_seconds !== null) return `every ${schedule.interval_seconds} s`;
-  return `once at ${formatInstant(schedule.run_at)}`;
-}
