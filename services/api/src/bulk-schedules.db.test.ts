@@ -144,6 +144,44 @@ describe("changing many schedules", () => {
   });
 });
 
+describe("beside others", () => {
+  it("changes of the same schedules, in parts and one by one, take turns, and each of them counts", async () => {
+    const made = await Promise.all(
+      Array.from({ length: 30 }, (_, index) => create(`s-${index}`, index % 3 === 0 ? { interval_seconds: 3_600 } : undefined)),
+    );
+    // Some without a row in the due index, which are locked by their rule alone.
+    await bulk({ action: "pause", filter: { ids: made.slice(0, 10).map(({ id }) => id) } });
+    const answers = await Promise.all([
+      bulk({ filter: { all: true }, changes: { spread: "5m" } }),
+      bulk({ filter: { kind: "cron" }, changes: { max_instances: 7 } }),
+      bulk({ filter: { ids: made.slice(5, 25).map(({ id }) => id) }, changes: { on_resume: "latest" } }),
+      bulk({ action: "resume", filter: { all: true } }),
+      ...made.slice(0, 6).map(({ id }) => api.call("PATCH", `/api/v1/schedules/${id}`, { key: tenant.key, body: { grace_seconds: 60 } })),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    for (const [index, { id }] of made.entries()) {
+      expect(await read(id)).toMatchObject({
+        spread: "5m",
+        state: "active",
+        max_instances: index % 3 === 0 ? 3 : 7,
+        on_resume: index >= 5 && index < 25 ? "latest" : "skip",
+        grace_seconds: index < 6 ? 60 : 86_400,
+      });
+    }
+    expect(await api.admin`select 1 from downbeat.schedule_due where tenant_id = ${tenant.id}`).toHaveLength(30);
+  });
+
+  it("a dry run waits for nobody", async () => {
+    const { id } = await create("held");
+    await api.admin.begin(async (transaction) => {
+      await transaction`select 1 from downbeat.schedule_due where schedule_id = ${id} for update`;
+      await transaction`select 1 from downbeat.schedules where id = ${id} for update`;
+      const { status, body } = await bulk({ filter: { all: true }, changes: { spread: "5m" } }, "?dry_run=true");
+      expect([status, body.changed]).toEqual([200, 1]);
+    });
+  });
+});
+
 describe("finding them", () => {
   it("takes every condition together, and leaves out what has nothing left to run unless it is named", async () => {
     await api.call("POST", "/api/v1/endpoints", { key: tenant.key, body: { name: "billing", base_url: "http://127.0.0.1:9/b" } });

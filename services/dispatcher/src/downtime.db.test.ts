@@ -5,12 +5,14 @@ import { runId } from "@downbeat/store/run-id.ts";
 import { arrangeEndpoint, type ArrangedEndpoint } from "@downbeat/testkit/arrange.ts";
 import { captureLog } from "@downbeat/testkit/captured-log.ts";
 import { type DatabaseClock, useManualDatabaseClock } from "@downbeat/testkit/database-clock.ts";
+import { ManualClock } from "@downbeat/testkit/manual-clock.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
 import { enumerateMinutes } from "@downbeat/timing/enumerate-minutes.test-support.ts";
 import { overlaps, type Overlap } from "@downbeat/timing/pass-gate.ts";
 import { misfires, type Misfire } from "@downbeat/timing/plan-due.ts";
 import type { DstGap, DstOverlap } from "@downbeat/timing/rule.ts";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { auditLedger } from "./audit-ledger.ts";
 import { claimDue } from "./claim-due.ts";
 
 /**
@@ -34,8 +36,8 @@ beforeAll(async () => {
   endpoint = await arrangeEndpoint(database.admin, "http://127.0.0.1:9");
 });
 afterAll(() => database.drop());
-// Whatever an earlier test has left due is not this one's.
-beforeEach(() => database.admin`delete from downbeat.schedule_due`);
+// Whatever an earlier test has left is not this one's.
+beforeEach(() => database.admin`truncate downbeat.schedules, downbeat.runs cascade`);
 
 interface Policies {
   misfire: Misfire;
@@ -59,9 +61,11 @@ const instancesMax = 3;
 async function arrange(pattern: Pattern, policies: Policies, firstAt: number): Promise<string> {
   const scheduleId = randomUUID();
   const { tenantId, endpointId } = endpoint;
+  const startedAt = new Date(startAt);
   await database.admin`
-    insert into downbeat.schedules (tenant_id, id, name, kind, cron_expression, timezone, dst_gap, dst_overlap, endpoint_id, target, misfire, grace_seconds, overlap, max_instances)
-    values (${tenantId}, ${scheduleId}, ${scheduleId}, 'cron', ${pattern.cronExpression}, ${pattern.timezone}, ${pattern.dstGap}, ${pattern.dstOverlap}, ${endpointId},
+    insert into downbeat.schedules (created_at, revised_at, updated_at, tenant_id, id, name, kind, cron_expression, timezone, dst_gap, dst_overlap, endpoint_id, target, misfire,
+      grace_seconds, overlap, max_instances)
+    values (${startedAt}, ${startedAt}, ${startedAt}, ${tenantId}, ${scheduleId}, ${scheduleId}, 'cron', ${pattern.cronExpression}, ${pattern.timezone}, ${pattern.dstGap}, ${pattern.dstOverlap}, ${endpointId},
       ${database.admin.json({ type: "http", method: "POST", path: "" })}, ${policies.misfire}, ${policies.graceSeconds}, ${policies.overlap}, ${instancesMax})`;
   await database.admin`insert into downbeat.schedule_due (tenant_id, schedule_id, next_run_at) values (${tenantId}, ${scheduleId}, to_timestamp(${firstAt / 1_000}::float8))`;
   if (policies.isHeld) await hold(scheduleId);
@@ -93,6 +97,34 @@ async function claimAll(): Promise<void> {
     if (!hasMore) return;
   }
 }
+
+/** The self-audit over everything since `startAt`: all steps of a round, summed up. */
+async function auditAll(nowAt: number) {
+  const { log } = captureLog();
+  const signal = new AbortController().signal;
+  await database.admin`truncate downbeat.system_state, downbeat.audit_passes`;
+  const windowMs = nowAt - startAt + dayMs;
+  const sum = { schedules: 0, lost: 0, unexpected: 0, difference: 0 };
+  for (;;) {
+    const step = await auditLedger({
+      sql: dispatcher,
+      clock: new ManualClock(nowAt),
+      log,
+      dispatcher: "auditor",
+      signal,
+      everyMs: 3_600_000,
+      windowMs,
+    });
+    if (step === null) throw new Error("the audit had nothing to do");
+    sum.schedules += step.schedules;
+    sum.lost += step.lost;
+    sum.unexpected += step.unexpected;
+    sum.difference += step.expected - step.recorded;
+    if (step.isFinished) return sum;
+  }
+}
+
+const balanced = (schedules: number) => ({ schedules, lost: 0, unexpected: 0, difference: 0 });
 
 type Fates = Map<number, string>;
 
@@ -191,6 +223,7 @@ describe.each([
       const recorded = await readFates(id, occurrences);
       expect({ policies, story: story(recorded, occurrences) }).toEqual({ policies, story: story(predicted, occurrences) });
     }
+    expect(await auditAll(nowAt)).toEqual(balanced(combinations.length));
     // The watermark has moved behind everything: coming back changes nothing.
     const before = await database.admin`select count(*)::int as count from downbeat.runs`;
     await claimAll();
@@ -212,6 +245,7 @@ test("thirty days of a minutely schedule are one row of the ledger under one pol
     { state: "missed", reason: "grace", count: 41_760 },
     { state: "missed", reason: "coalesced", count: 1_439 },
   ]);
+  expect(await auditAll(startAt + 30 * dayMs + 30_000)).toEqual(balanced(2));
 });
 
 const changing: Pattern[] = [
@@ -245,4 +279,5 @@ test("a downtime of thirty days through clock changes loses and doubles nothing 
       await database.admin`select (extract(epoch from next_run_at) * 1000)::float8 as at from downbeat.schedule_due where schedule_id = ${id}`;
     expect(due?.["at"]).toBe(occurrences.find((at) => at >= nowAt + horizonMs));
   }
+  expect(await auditAll(nowAt)).toEqual(balanced(cases.length));
 });
