@@ -28,8 +28,8 @@ test.each([
   expect(answer.verdict).toBe(verdict);
   expect(answer.isOccurrence).toBe(verdict === "occurrence");
   expect(answer.steps.every(({ text }) => text.endsWith("."))).toBe(true);
-  if (answer.previousAt !== null) expect(answer.previousAt).toBeLessThan(Date.parse(at));
-  if (answer.nextAt !== null) expect(answer.nextAt).toBeGreaterThan(Date.parse(at));
+  expect(answer.previousAt ?? -Infinity).toBeLessThan(Date.parse(at));
+  expect(answer.nextAt ?? Infinity).toBeGreaterThan(Date.parse(at));
 });
 
 test("a calendar that refuses is named, and so is the lack of one that admits", () => {

@@ -27,6 +27,7 @@ async function insertSchedules(tenant: TestTenant, count: number, cronExpression
     )
     insert into downbeat.schedule_due (tenant_id, schedule_id, next_run_at)
     select tenant_id, id, ${text(midnight)} from made`;
+  await api.admin`analyze downbeat.schedules, downbeat.schedule_due`;
 }
 
 async function forecast(key: string, query: Record<string, string> = {}, tenant?: string) {

@@ -34,7 +34,7 @@ const runsOf = (scheduleId: string) =>
     from downbeat.runs where schedule_id = ${scheduleId} order by scheduled_for, id`;
 const dueOf = (scheduleId: string) => api.admin`select next_run_at from downbeat.schedule_due where schedule_id = ${scheduleId}`;
 
-function claimed(occurrence: { tenantId: string; scheduleId: string; scheduleRevision: number; scheduledFor: number }): ClaimedRun {
+function toClaimedRun(occurrence: { tenantId: string; scheduleId: string; scheduleRevision: number; scheduledFor: number }): ClaimedRun {
   const { scheduleId, scheduledFor } = occurrence;
   return { ...occurrence, runId: runId(scheduleId, scheduledFor), dueAt: scheduledFor, spreadMs: null, retryUntil: null };
 }
@@ -47,7 +47,7 @@ async function claim(transaction: TransactionSql, horizonMs: number): Promise<nu
   const occurrences: number[] = [];
   for (let at = rule.nextRunAt; at < rule.nowAt + horizonMs; at += 1_000) occurrences.push(at);
   const { tenantId, scheduleId, revision: scheduleRevision, nextRunAt } = rule;
-  const runs = occurrences.map((at) => claimed({ tenantId, scheduleId, scheduleRevision, scheduledFor: at }));
+  const runs = occurrences.map((at) => toClaimedRun({ tenantId, scheduleId, scheduleRevision, scheduledFor: at }));
   const nextAt = (occurrences.at(-1) ?? nextRunAt - 1_000) + 1_000;
   const watermarks = [{ tenantId, scheduleId, next: { scheduledFor: nextAt, dueAt: nextAt } }];
   await insertClaimed(transaction, { runs, stretches: [], watermarks, publishTimeoutMs: 10_000 });
@@ -203,7 +203,7 @@ describe("resuming", () => {
         );
         if (rule === undefined) throw new Error("not due");
         const { tenantId, scheduleId, revision: scheduleRevision, nextRunAt: scheduledFor } = rule;
-        const runs = [claimed({ tenantId, scheduleId, scheduleRevision, scheduledFor })];
+        const runs = [toClaimedRun({ tenantId, scheduleId, scheduleRevision, scheduledFor })];
         await insertClaimed(transaction, {
           runs,
           stretches: [],

@@ -313,14 +313,9 @@ describe("the fields of time", () => {
     expect(error).toHaveProperty("value");
     expect((await api.call("GET", `/api/v1/schedules/${body.name}`, { key: acme.key })).status).toBe(404);
     // The question before creating says the same.
-    if (answer.status === 422) {
-      const { name: _name, endpoint: _endpoint, ...rule } = body;
-      const asked = await api.call("POST", "/api/v1/schedules/validate", { key: acme.key, body: rule });
-      expect(asked.body).toMatchObject({
-        valid: false,
-        errors: answer.body.errors.map(({ field: name }: { field: string }) => ({ field: name })),
-      });
-    }
+    const { name: _name, endpoint: _endpoint, ...rule } = body;
+    const asked = await api.call("POST", "/api/v1/schedules/validate", { key: acme.key, body: rule });
+    expect(asked.body).toMatchObject({ valid: false, errors: answer.body.errors.map((one: { field: string }) => ({ field: one.field })) });
   });
 
   it("are answered as they were given, with what a preset means and what clock changes will do", async () => {

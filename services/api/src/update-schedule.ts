@@ -142,9 +142,7 @@ export async function applyEdit(database: TenantDatabase, locked: LockedSchedule
 async function mergeTiming(database: TenantDatabase, rule: ScheduleRuleRow, changes: Partial<TimingFields>): Promise<TimingFields> {
   const current: TimingFields = {
     kind: rule.kind,
-    ...(rule.kind === "cron"
-      ? { ...(rule.frequency === null ? { cron_expression: rule.cron_expression ?? "" } : { frequency: rule.frequency }) }
-      : {}),
+    ...(rule.kind === "cron" ? patternOf(rule) : {}),
     ...(rule.kind === "interval" ? { interval_seconds: rule.interval_seconds ?? 0, anchor_at: rule.anchor_at?.toISOString() } : {}),
     ...(rule.kind === "once" ? { run_at: rule.run_at?.toISOString() } : {}),
     ...(rule.kind === "interval" ? {} : { timezone: rule.timezone }),
@@ -166,6 +164,11 @@ async function mergeTiming(database: TenantDatabase, rule: ScheduleRuleRow, chan
   const kind = changes.kind ?? given?.[1] ?? rule.kind;
   const kept = Object.entries(current).filter(([field]) => !(field in changes) && isKept(field, { kind, rule, changes }));
   return { ...Object.fromEntries(kept), ...changes, kind } as TimingFields;
+}
+
+/** The preset where one was given, else the expression. */
+function patternOf({ frequency, cron_expression }: ScheduleRuleRow): Pick<TimingFields, "frequency" | "cron_expression"> {
+  return frequency === null ? { cron_expression: cron_expression ?? "" } : { frequency };
 }
 
 function isKept(field: string, { kind, rule, changes }: { kind: string; rule: ScheduleRuleRow; changes: Partial<TimingFields> }): boolean {

@@ -98,8 +98,11 @@ const columns: Column<Shown>[] = [
   { title: "at (UTC)", value: ({ at }) => formatInstant(iso(at)) },
   { title: "local", value: ({ local }) => local },
   { title: "starts", value: ({ at, dueAt }) => (dueAt === at ? null : formatInstant(iso(dueAt))) },
-  { title: "", value: ({ dst, slot }) => notes[dst ?? ""]?.(slot ?? "") },
+  { title: "note", value: ({ dst, slot }) => notes[dst ?? ""]?.(slot ?? "") },
 ];
+
+/** Columns that are left out where no line has anything in them. */
+const optionalTitles = new Set(["starts", "note"]);
 
 const notes: Readonly<Record<string, (slot: string) => string>> = {
   moved_out_of_gap: (slot) => `for ${slot.slice(11)}, which the clocks skip`,
@@ -122,7 +125,9 @@ function describe(
   return [
     ...formatTable(
       preview.occurrences,
-      columns.filter(({ title }) => title !== "starts" || preview.occurrences.some(({ at, dueAt }) => at !== dueAt)),
+      columns.filter(
+        ({ title, value }) => !optionalTitles.has(title) || preview.occurrences.some((occurrence) => value(occurrence) != null),
+      ),
     ),
     ...(holes.length === 0 ? [] : ["", "left out between them", ...holes, ...(preview.isCut ? ["  and more"] : [])]),
     ...(warnings.length === 0 ? [] : ["", ...warnings.map((text) => `clock change: ${text}`)]),
