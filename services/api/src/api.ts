@@ -3,7 +3,7 @@ import type { KeyRing } from "@downbeat/delivery/seal.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import type { ScheduleDefaults } from "./timing-policy.ts";
+import type { ScheduleDefaults } from "./schedules/timing-policy.ts";
 
 /** The Fastify instance that resources add their routes to: schemas are zod, and give handlers their types. */
 export type Api = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>;

@@ -1,7 +1,7 @@
 import { createLog } from "@downbeat/runtime/log.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
-import { createApiKey } from "./api-keys.ts";
+import { createApiKey } from "./http/api-keys.ts";
 import type { ApiConfig } from "./config.ts";
 import { runApi } from "./run.ts";
 

@@ -1,11 +1,16 @@
 /** What the API answers, in its own words: the schemas that check its answers give the types here. */
-import type { auditSchema } from "@downbeat/api/audit-schemas.ts";
-import type { backfillPlanSchema, backfillSchema } from "@downbeat/api/backfill-schemas.ts";
-import type { bulkSchema } from "@downbeat/api/bulk-schemas.ts";
-import type { calendarDetailSchema, calendarDryRunSchema, calendarSchema, changedCalendarSchema } from "@downbeat/api/calendar-schemas.ts";
-import type { explanationSchema } from "@downbeat/api/explain-schemas.ts";
-import type { forecastSchema } from "@downbeat/api/forecast-schemas.ts";
-import type { runDetailSchema, runSchema } from "@downbeat/api/run-schemas.ts";
+import type { auditSchema } from "@downbeat/api/operations/audit-schemas.ts";
+import type { backfillPlanSchema, backfillSchema } from "@downbeat/api/backfills/backfill-schemas.ts";
+import type { bulkSchema } from "@downbeat/api/schedules/bulk-schemas.ts";
+import type {
+  calendarDetailSchema,
+  calendarDryRunSchema,
+  calendarSchema,
+  changedCalendarSchema,
+} from "@downbeat/api/calendars/calendar-schemas.ts";
+import type { explanationSchema } from "@downbeat/api/explain/explain-schemas.ts";
+import type { forecastSchema } from "@downbeat/api/forecast/forecast-schemas.ts";
+import type { runDetailSchema, runSchema } from "@downbeat/api/runs/run-schemas.ts";
 import type {
   dryRunSchema,
   impactSchema,
@@ -14,10 +19,10 @@ import type {
   scheduleSchema,
   updatedScheduleSchema,
   writtenScheduleSchema,
-} from "@downbeat/api/schedule-schemas.ts";
-import type { timezonesSchema } from "@downbeat/api/timezone-schemas.ts";
-import type { storedPreviewSchema } from "@downbeat/api/timing-questions.ts";
-import type { createdTenant, tenantSchema } from "@downbeat/api/tenant-schemas.ts";
+} from "@downbeat/api/schedules/schedule-schemas.ts";
+import type { timezonesSchema } from "@downbeat/api/operations/timezone-schemas.ts";
+import type { storedPreviewSchema } from "@downbeat/api/schedules/timing-questions.ts";
+import type { createdTenant, tenantSchema } from "@downbeat/api/tenants/tenant-schemas.ts";
 import type * as z from "zod";
 
 export type Audit = z.output<typeof auditSchema>;

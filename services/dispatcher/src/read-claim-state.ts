@@ -9,6 +9,8 @@ import { type ClaimState, needsGate } from "./plan-claim.ts";
 export async function readClaimState(sql: TransactionSql, due: readonly DueSchedule[]): Promise<ClaimState> {
   const calendars = await loadCalendars(sql, [...new Set(due.flatMap(({ calendarIds }) => calendarIds ?? []))]);
   const gates = new Map((await readGates(sql, due.filter(needsGate))).map((gate) => [gate.scheduleId, gate]));
-  const limits = new Map(due.flatMap(({ tenantId, runsPerDayMax }) => (runsPerDayMax === null ? [] : [[tenantId, runsPerDayMax] as const])));
+  const limits = new Map(
+    due.flatMap(({ tenantId, runsPerDayMax }) => (runsPerDayMax === null ? [] : [[tenantId, runsPerDayMax] as const])),
+  );
   return { calendars, gates, budgets: await lockBudgets(sql, limits) };
 }

@@ -200,7 +200,10 @@ export class Executor {
     try {
       for (const runId of replaced) {
         const code = await tellCanceled(run, runId, this.#carryOptions);
-        log.info({ tenant: run.tenantId, schedule: run.scheduleId, run: runId, replacedBy: run.runId, code }, "told the endpoint that a run is canceled");
+        log.info(
+          { tenant: run.tenantId, schedule: run.scheduleId, run: runId, replacedBy: run.runId, code },
+          "told the endpoint that a run is canceled",
+        );
       }
       const carried = await carryRun(run, this.#carryOptions);
       if (carried === "uncalled") await returnLeases(sql, [run], config.LOST_AFTER_SECONDS * 1_000);

@@ -33,7 +33,7 @@ export function keysCreate(cli: Cli): Command {
 }
 
 async function createKey(url: string, options: KeysCreateOptions & { env: string }) {
-  const { createApiKey } = await import("@downbeat/api/api-keys.ts");
+  const { createApiKey } = await import("@downbeat/api/http/api-keys.ts");
   const { connect } = await import("@downbeat/store/connect.ts");
   const { tenantTransaction } = await import("@downbeat/store/tenant-transaction.ts");
   const sql = connect({ url, role: "downbeat_api", connectionsMax: 1, applicationName: "downbeat-keys" });

@@ -1,4 +1,4 @@
-import { createApiKey } from "@downbeat/api/api-keys.ts";
+import { createApiKey } from "@downbeat/api/http/api-keys.ts";
 import type { DevState } from "../state-folder.ts";
 import type { Database } from "./start-storage.ts";
 
