@@ -128,7 +128,8 @@ export async function createWorld({ context, timeoutMs = 1_000, ...given }: Worl
     },
     async scheduleEachSecond(count, policy = { misfire: "all", overlap: "allow", max_instances: 1_000 }) {
       const anchorAt = Math.ceil((await databaseNow(sql)) / 1_000) * 1_000;
-      const rule = { kind: "interval", intervalSeconds: 1, anchorAt } as const;
+      // The first occurrence of an interval is one interval after its anchor.
+      const rule = { kind: "interval", intervalSeconds: 1, anchorAt: anchorAt - 1_000 } as const;
       await arrangeSchedules(sql, arranged, { rule, policy, nextRunAt: anchorAt, count });
       return anchorAt;
     },

@@ -76,8 +76,9 @@ create table if not exists downbeat.schedule_gates (
   primary key (tenant_id, schedule_id)
 ) with (fillfactor = 70);
 
--- Whether a run that a gate names has come to its end. A row that this statement's snapshot does not show was made a moment ago and is under way, or is so old that its
--- day has been dropped. In PL/pgSQL, so that its plan is made once in a session and opens the one partition the id lies in; as part of a statement it would open all of them.
+-- Whether a run that a gate names has been seen to come to its end. A row that this statement's snapshot does not show may have been made a moment ago, of an occurrence however old,
+-- and be under way; or its day has been dropped. `settleHeld`, which looks after it has the lock, tells the two apart. In PL/pgSQL with a fixed plan, which opens the one partition
+-- the id lies in; as part of a statement, or planned anew each time, it would look at all of them.
 create or replace function downbeat.has_run_ended(of_tenant uuid, run_id uuid) returns boolean
   language plpgsql stable parallel safe set plan_cache_mode = force_generic_plan
 as $$
@@ -85,10 +86,7 @@ declare
   found_state text;
 begin
   select state into found_state from downbeat.runs where tenant_id = of_tenant and id = run_id;
-  if found_state is null then
-    return run_id < downbeat.first_run_id(now() - interval '1 day');
-  end if;
-  return found_state in ('succeeded', 'failed', 'canceled', 'skipped', 'missed');
+  return coalesce(found_state in ('succeeded', 'failed', 'canceled', 'skipped', 'missed'), false);
 end
 $$;
 

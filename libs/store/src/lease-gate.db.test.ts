@@ -256,22 +256,29 @@ test("executors that lease runs of one schedule at once: one of them gets in, in
   }
 });
 
-test("a run that took the gate while this executor waited for a lock is under way, though the waiting statement cannot see it", async () => {
-  const waiting = await arrangeRun(admin, schedule);
-  let answers: Promise<LeaseAnswer[]> | undefined;
-  await admin.begin(async (other) => {
-    await other`select from downbeat.runs where id = ${waiting.runId} for update`;
-    answers = lease([waiting], database.connectAs("downbeat_executor", 1));
-    await until("the lease to wait", async () => {
-      const rows = await admin`
-        select from pg_stat_activity where datname = current_database() and application_name = 'test-downbeat_executor' and wait_event_type = 'Lock'`;
-      return rows.length === 1;
+test.for([
+  ["of now", -1_000],
+  ["of days ago, made up for now", -3 * 86_400_000],
+] as const)(
+  "a run %s that took the gate while this executor waited for a lock is under way, though the waiting statement cannot see it",
+  async ([, scheduledInMs]) => {
+    await admin`select downbeat.ensure_run_partitions(now() - interval '4 days', now())`;
+    const waiting = await arrangeRun(admin, schedule);
+    let answers: Promise<LeaseAnswer[]> | undefined;
+    await admin.begin(async (other) => {
+      await other`select from downbeat.runs where id = ${waiting.runId} for update`;
+      answers = lease([waiting], database.connectAs("downbeat_executor", 1));
+      await until("the lease to wait", async () => {
+        const rows = await admin`
+          select from pg_stat_activity where datname = current_database() and application_name = 'test-downbeat_executor' and wait_event_type = 'Lock'`;
+        return rows.length === 1;
+      });
+      // Made and leased after the waiting statement took its snapshot.
+      await leased(await arrangeRun(admin, schedule, { scheduledInMs, dueInMs: -1_000 }));
     });
-    // Made and leased after the waiting statement took its snapshot.
-    await leased(await arrangeRun(admin, schedule));
-  });
-  expect(verdictsOf((await answers) ?? [])).toEqual(["held"]);
-});
+    expect(verdictsOf((await answers) ?? [])).toEqual(["held"]);
+  },
+);
 
 test("a holder of a partition that was dropped long ago does not decide here: the run is held, for the answer under the gate's lock", async () => {
   await arrangeGate(admin, schedule, { holders: [{ tenantId: schedule.tenantId, runId: randomUUID() }] });

@@ -249,9 +249,10 @@ export class LeaseWaiting {
   #deal(received: ReceivedRun, answer: LeaseAnswer | undefined, nowAt: number, answers: Map<string, LeaseAnswer>): void {
     const { onLeased, onSettled, onUnknown } = this.#options;
     answers.delete(received.runId);
+    const replaced = this.#replaced.get(received.runId) ?? [];
+    this.#replaced.delete(received.runId);
     if (answer?.verdict === "leased") {
-      onLeased(received, answer.run, this.#replaced.get(received.runId) ?? []);
-      this.#replaced.delete(received.runId);
+      onLeased(received, answer.run, replaced);
       return;
     }
     this.#leased -= 1;
