@@ -59,7 +59,7 @@ alter table downbeat.runs
   add column if not exists spread_ms    integer,
   -- The run that held its place when it was skipped or had to wait; for a canceled one, the run that replaced it.
   add column if not exists blocked_by   uuid,
-  -- The schedule's next occurrence: no attempt of this one starts later (rule W13). Null: no such limit.
+  -- The schedule's next occurrence: no retry of this one is planned beyond it (rule W13). An attempt whose executor was lost is repeated all the same. Null: no such limit.
   add column if not exists retry_until  timestamptz;
 -- What the self-audit cannot just count in the occurrence keys: few among many.
 create index if not exists runs_stretches on downbeat.runs (schedule_id, scheduled_for) where range_from is not null or reason = 'schedule_changed';

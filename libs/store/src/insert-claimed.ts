@@ -16,7 +16,7 @@ export interface ClaimedRun extends ClaimedOccurrence {
   dueAt: number;
   /** How much later than `scheduledFor` a spread schedule starts; null where it is not spread. */
   spreadMs: number | null;
-  /** The schedule's next occurrence to come: no attempt starts later. Null: there is none. */
+  /** The schedule's next occurrence to come: no retry is planned beyond it. Null: there is none. */
   retryUntil: number | null;
 }
 

@@ -14,7 +14,7 @@ export interface LeasedRun extends RunKey {
   scheduledFor: number;
   /** The call starts at this instant, not before. */
   dueAt: number;
-  /** No attempt starts after this: the schedule's next occurrence. Null: no such limit. */
+  /** No retry is planned beyond this: the schedule's next occurrence. Null: no such limit. */
   retryUntil: number | null;
   /** The end of the lease. */
   leasedUntil: number;

@@ -6,7 +6,8 @@ import { type Overlap, overlaps } from "@downbeat/timing/pass-gate.ts";
 import { misfires } from "@downbeat/timing/plan-due.ts";
 import { spreadFraction } from "@downbeat/timing/spread.ts";
 import { expect, test } from "vitest";
-import { type ClaimPlan, type ClaimState, emptyClaimState, needsGate, planClaim } from "./plan-claim.ts";
+import { type ClaimPlan, needsGate, planClaim } from "./plan-claim.ts";
+import { type ClaimState, emptyClaimState } from "./plan-schedule.ts";
 
 const noon = Date.UTC(2026, 5, 1, 12);
 const minuteMs = 60_000;
@@ -383,7 +384,7 @@ test("under maintenance nothing is claimed or skipped yet: the schedule is put o
   const nowAt = noon + 3.5 * minuteMs;
   const plan = planClaim([due({ maintenanceFrom: noon - minuteMs, nowAt })], horizonMs);
   expect([ranOf(plan), stretchesOf(plan)]).toEqual([[], []]);
-  expect(plan.watermarks).toMatchObject([{ next: { scheduledFor: noon, dueAt: nowAt + horizonMs + 5_000 } }]);
+  expect(plan.watermarks).toMatchObject([{ next: { scheduledFor: noon, dueAt: nowAt + horizonMs + 60_000 } }]);
 });
 
 test("a schedule put off under maintenance is looked at when the maintenance ends, where that is known and near", () => {
@@ -474,6 +475,23 @@ test("while claimed runs might still be skipped, a schedule that has as many as 
   expect([ranOf(waiting), stretchesOf(waiting), watermarkOf(waiting)?.scheduledFor]).toEqual([[], [], 0]);
   const again = planClaim([due({ maxRuns: 5 })], horizonMs, gated({ started: 3, outstanding: 1 }));
   expect(ranOf(again)).toEqual([0]);
+});
+
+test("when the last runs it may have are on their way, it is looked at long before its next occurrence, and completed as soon as they have started", () => {
+  const daily = due({ cronExpression: "0 12 * * *", maxRuns: 5 });
+  const last = planClaim([daily], horizonMs, gated({ started: 4 }));
+  expect(ranOf(last)).toEqual([0]);
+  expect(watermarkOf(last)).toEqual({ scheduledFor: noon + 86_400_000, dueAt: noon + horizonMs + 5_000 });
+  const next = { ...daily, nextRunAt: noon + 86_400_000, nowAt: noon + 5_000 };
+  const waiting = planClaim([next], horizonMs, gated({ started: 4, outstanding: 1 }));
+  expect([ranOf(waiting), watermarkOf(waiting)]).toEqual([
+    [],
+    { scheduledFor: noon + 86_400_000, dueAt: noon + 5_000 + horizonMs + 5_000 },
+  ]);
+  const skipped = planClaim([next], horizonMs, gated({ started: 4, outstanding: 0 }));
+  expect(watermarkOf(skipped)).toEqual({ scheduledFor: noon + 86_400_000, dueAt: noon + 86_400_000 });
+  const started = planClaim([next], horizonMs, gated({ started: 5 }));
+  expect([watermarkOf(started), started.usedUp]).toEqual([null, [{ tenantId: "tenant", scheduleId: "schedule" }]]);
 });
 
 test("a schedule that has started all its runs is used up: its further instants are no occurrences, so nothing is missed or skipped", () => {

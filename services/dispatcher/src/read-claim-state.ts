@@ -3,7 +3,8 @@ import { loadCalendars } from "@downbeat/store/load-calendars.ts";
 import type { DueSchedule } from "@downbeat/store/lock-due.ts";
 import { readGates } from "@downbeat/store/read-gates.ts";
 import { lockBudgets } from "@downbeat/store/tenant-budgets.ts";
-import { type ClaimState, needsGate } from "./plan-claim.ts";
+import { needsGate } from "./plan-claim.ts";
+import type { ClaimState } from "./plan-schedule.ts";
 
 /** Reads what a claim of these schedules needs besides their rules. On an ordinary pass nothing is late and nothing limited, and no statement is sent. */
 export async function readClaimState(sql: TransactionSql, due: readonly DueSchedule[]): Promise<ClaimState> {
