@@ -481,15 +481,12 @@ test("when the last runs it may have are on their way, it is looked at long befo
   const daily = due({ cronExpression: "0 12 * * *", maxRuns: 5 });
   const last = planClaim([daily], horizonMs, gated({ started: 4 }));
   expect(ranOf(last)).toEqual([0]);
-  expect(watermarkOf(last)).toEqual({ scheduledFor: noon + 86_400_000, dueAt: noon + horizonMs + 5_000 });
+  expect(watermarkOf(last)).toEqual({ scheduledFor: 1_440, dueAt: inMinutes(noon + horizonMs + 5_000) });
   const next = { ...daily, nextRunAt: noon + 86_400_000, nowAt: noon + 5_000 };
   const waiting = planClaim([next], horizonMs, gated({ started: 4, outstanding: 1 }));
-  expect([ranOf(waiting), watermarkOf(waiting)]).toEqual([
-    [],
-    { scheduledFor: noon + 86_400_000, dueAt: noon + 5_000 + horizonMs + 5_000 },
-  ]);
+  expect([ranOf(waiting), watermarkOf(waiting)]).toEqual([[], { scheduledFor: 1_440, dueAt: inMinutes(noon + 5_000 + horizonMs + 5_000) }]);
   const skipped = planClaim([next], horizonMs, gated({ started: 4, outstanding: 0 }));
-  expect(watermarkOf(skipped)).toEqual({ scheduledFor: noon + 86_400_000, dueAt: noon + 86_400_000 });
+  expect(watermarkOf(skipped)).toEqual({ scheduledFor: 1_440, dueAt: 1_440 });
   const started = planClaim([next], horizonMs, gated({ started: 5 }));
   expect([watermarkOf(started), started.usedUp]).toEqual([null, [{ tenantId: "tenant", scheduleId: "schedule" }]]);
 });
