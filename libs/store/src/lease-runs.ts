@@ -67,15 +67,14 @@ interface Row extends Omit<LeasedRun, "leaseToken"> {
  * runs of a schedule are asked for at once, the answer is `held`, and the rest is for `settleHeld`. The gate's row is locked while that is decided, and a holder counts as under way
  * unless the statement's snapshot has seen it end (one that is newer than the snapshot has not been seen at all), so two executors cannot both be let in. Exempt are one-offs, which have no other run, and backfills, which have their own limit.
  *
- * Index: primary keys of runs (of the days' partitions that the ids name, see `mark-queued.ts`), schedules, endpoints, tenants and gates. Locks: runs in id order, as every batched write, then gates in schedule order. Bounded by `keys`.
+ * Index: primary keys of runs, schedules, endpoints, tenants and gates. Locks: runs in id order, as every batched write, then gates in schedule order. Bounded by `keys`.
  */
 export async function leaseRuns(sql: Sql, { keys, executor, leaseMs, holdMsMax }: LeaseOptions): Promise<LeaseResult> {
-  const ids = keys.map((key) => key.runId);
   const rows = await sql<Row[]>`
     with waiting as materialized (
       select run.tenant_id, run.id, run.state, run.attempt, run.due_at, run.schedule_id, run.schedule_revision, run.scheduled_for, run.trigger_id, run.retry_until
-      from unnest(${keys.map((key) => key.tenantId)}::uuid[], ${ids}::uuid[]) as given (tenant_id, id)
-      join downbeat.runs run on run.tenant_id = given.tenant_id and run.id = given.id and run.id = any(${ids}::uuid[])
+      from unnest(${keys.map((key) => key.tenantId)}::uuid[], ${keys.map((key) => key.runId)}::uuid[]) as given (tenant_id, id)
+      join downbeat.runs run on run.tenant_id = given.tenant_id and run.id = given.id
       order by run.id
       for update of run
     ), judged as materialized (
@@ -126,11 +125,11 @@ export async function leaseRuns(sql: Sql, { keys, executor, leaseMs, holdMsMax }
         started_at = greatest(now(), run.due_at),
         sweep_at = greatest(now(), run.due_at) + ${leaseMs}::float8 * interval '1 millisecond'
       from decided
-      where run.tenant_id = decided.tenant_id and run.id = decided.id and run.id = any(${ids}::uuid[]) and decided.answer = 'leased'
+      where run.tenant_id = decided.tenant_id and run.id = decided.id and decided.answer = 'leased'
       returning decided.*, run.lease_token, run.sweep_at as leased_until,
         case when decided.attempt = 0 then 0 else (
           select count(*)::int from downbeat.attempts earlier
-          where earlier.tenant_id = decided.tenant_id and earlier.run_id = decided.id and earlier.run_id = any(${ids}::uuid[])
+          where earlier.tenant_id = decided.tenant_id and earlier.run_id = decided.id
             and earlier.outcome = 'limited') end as limited_before
     ), ended as (
       update downbeat.runs run
@@ -138,7 +137,7 @@ export async function leaseRuns(sql: Sql, { keys, executor, leaseMs, holdMsMax }
         reason = case decided.answer when 'canceled' then 'schedule_changed' when 'missed' then 'grace' else 'maintenance' end,
         finished_at = now(), sweep_at = null
       from decided
-      where run.tenant_id = decided.tenant_id and run.id = decided.id and run.id = any(${ids}::uuid[]) and decided.answer in ('canceled', 'missed', 'skipped')
+      where run.tenant_id = decided.tenant_id and run.id = decided.id and decided.answer in ('canceled', 'missed', 'skipped')
       returning run.tenant_id, run.id, run.state, run.reason
     ), journal as (
       insert into downbeat.run_events (tenant_id, run_id, actor, event, reason)

@@ -11,11 +11,10 @@ export interface SentRun extends RunKey {
  * on, and waiting for it is what used to deadlock marks against leases under load. So is one whose attempt has failed meanwhile, and one that an executor has received and told to
  * wait for its turn (`overlap`): marked, they would wait for the sweep of lost runs instead of for their own instant.
  *
- * Index: primary key, of the days' partitions that the ids name: said twice, because only a list of ids lets the planner leave out the others. Locks: rows in id order, SKIP LOCKED. The sweep asks again when a run has not started `lostAfterMs` after it was due, twice as
+ * Index: primary key. Locks: rows in id order, SKIP LOCKED. The sweep asks again when a run has not started `lostAfterMs` after it was due, twice as
  * late after each time it was sent (rule D9b).
  */
 export async function markQueued(sql: Sql | TransactionSql, sent: readonly SentRun[], lostAfterMs: number): Promise<void> {
-  const ids = sent.map((run) => run.runId);
   await sql`
     update downbeat.runs run
     set state = 'queued', queued_at = now(),
@@ -23,12 +22,12 @@ export async function markQueued(sql: Sql | TransactionSql, sent: readonly SentR
     from (
       select candidate.tenant_id, candidate.id
       from unnest(
-        ${sent.map((run) => run.tenantId)}::uuid[], ${ids}::uuid[], ${sent.map((run) => run.attempt)}::smallint[]
+        ${sent.map((run) => run.tenantId)}::uuid[], ${sent.map((run) => run.runId)}::uuid[], ${sent.map((run) => run.attempt)}::smallint[]
       ) as given (tenant_id, id, attempt)
-      join downbeat.runs candidate on candidate.tenant_id = given.tenant_id and candidate.id = given.id and candidate.id = any(${ids}::uuid[])
+      join downbeat.runs candidate on candidate.tenant_id = given.tenant_id and candidate.id = given.id
       where candidate.state in ('pending', 'retrying') and candidate.attempt = given.attempt and candidate.reason is distinct from 'overlap'
       order by candidate.id
       for update of candidate skip locked
     ) as sent
-    where run.tenant_id = sent.tenant_id and run.id = sent.id and run.id = any(${ids}::uuid[])`;
+    where run.tenant_id = sent.tenant_id and run.id = sent.id`;
 }

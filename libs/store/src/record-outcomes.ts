@@ -39,14 +39,13 @@ const sendRetryAheadMs = 60_000;
  * counters of their own: what failed of the past must not pause the schedule, nor a success hide that it fails. Every write
  * carries the lease token: an executor whose lease was taken writes nothing (rule X3). Answers what was recorded; the others are fenced.
  *
- * Index: primary keys, of the days' partitions that the ids name (see `mark-queued.ts`). Locks: runs in id order, then counters in schedule order. Bounded by `records`.
+ * Index: primary keys. Locks: runs in id order, then counters in schedule order. Bounded by `records`.
  */
 export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[], executor: string): Promise<RecordedOutcome[]> {
-  const ids = records.map((record) => record.runId);
   return sql<RecordedOutcome[]>`
     with given as (
       select * from unnest(
-        ${records.map((record) => record.tenantId)}::uuid[], ${ids}::uuid[],
+        ${records.map((record) => record.tenantId)}::uuid[], ${records.map((record) => record.runId)}::uuid[],
         ${records.map((record) => record.leaseToken)}::uuid[], ${records.map((record) => record.attempt)}::smallint[],
         ${records.map((record) => record.outcome)}::text[], ${records.map((record) => record.code)}::text[],
         ${records.map((record) => record.httpStatus)}::smallint[], ${records.map((record) => record.startedAt)}::float8[],
@@ -60,7 +59,7 @@ export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[]
         to_timestamp((given.started_at + given.duration_ms) / 1000) as call_finished_at,
         now() + given.delay_ms * interval '1 millisecond' as retry_at
       from given
-      join downbeat.runs run on run.tenant_id = given.tenant_id and run.id = given.id and run.id = any(${ids}::uuid[])
+      join downbeat.runs run on run.tenant_id = given.tenant_id and run.id = given.id
       where run.lease_token = given.lease_token and run.state = 'running'
       order by run.id
       for update of run
@@ -73,7 +72,7 @@ export async function recordOutcomes(sql: Sql, records: readonly AttemptRecord[]
           then greatest(now(), ended.retry_at - ${sendRetryAheadMs}::float8 * interval '1 millisecond') end,
         lease_token = null
       from ended
-      where run.tenant_id = ended.tenant_id and run.id = ended.id and run.id = any(${ids}::uuid[])
+      where run.tenant_id = ended.tenant_id and run.id = ended.id
     ), attempts as (
       insert into downbeat.attempts (tenant_id, run_id, attempt, outcome, code, http_status, started_at, finished_at, response_excerpt, executor)
       select tenant_id, id, attempt, outcome, code, http_status, call_started_at, call_finished_at, excerpt, ${executor} from ended

@@ -11,22 +11,21 @@ export interface Lease extends RunKey {
  * Index: primary key. Locks: rows in id order. Bounded by `leases`.
  */
 export async function renewLeases(sql: Sql, leases: readonly Lease[], leaseMs: number): Promise<Set<string>> {
-  const ids = leases.map((lease) => lease.runId);
   const rows = await sql<{ leaseToken: string }[]>`
     update downbeat.runs run
     set sweep_at = now() + ${leaseMs}::float8 * interval '1 millisecond'
     from (
       select held.tenant_id, held.id
       from unnest(
-        ${leases.map((lease) => lease.tenantId)}::uuid[], ${ids}::uuid[],
+        ${leases.map((lease) => lease.tenantId)}::uuid[], ${leases.map((lease) => lease.runId)}::uuid[],
         ${leases.map((lease) => lease.leaseToken)}::uuid[]
       ) as given (tenant_id, id, lease_token)
-      join downbeat.runs held on held.tenant_id = given.tenant_id and held.id = given.id and held.id = any(${ids}::uuid[])
+      join downbeat.runs held on held.tenant_id = given.tenant_id and held.id = given.id
       where held.lease_token = given.lease_token and held.state = 'running'
       order by held.id
       for update of held
     ) as held
-    where run.tenant_id = held.tenant_id and run.id = held.id and run.id = any(${ids}::uuid[])
+    where run.tenant_id = held.tenant_id and run.id = held.id
     returning run.lease_token as "leaseToken"`;
   return new Set(rows.map((row) => row.leaseToken));
 }

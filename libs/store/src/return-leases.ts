@@ -7,7 +7,6 @@ import type { Lease } from "./renew-leases.ts";
  * Index: primary key. Locks: rows in id order. Bounded by `leases`.
  */
 export async function returnLeases(sql: Sql, leases: readonly Lease[], lostAfterMs: number): Promise<void> {
-  const ids = leases.map((lease) => lease.runId);
   await sql`
     update downbeat.runs run
     set state = 'queued', attempt = run.attempt - 1, lease_token = null, executor = null, started_at = null,
@@ -15,13 +14,13 @@ export async function returnLeases(sql: Sql, leases: readonly Lease[], lostAfter
     from (
       select held.tenant_id, held.id
       from unnest(
-        ${leases.map((lease) => lease.tenantId)}::uuid[], ${ids}::uuid[],
+        ${leases.map((lease) => lease.tenantId)}::uuid[], ${leases.map((lease) => lease.runId)}::uuid[],
         ${leases.map((lease) => lease.leaseToken)}::uuid[]
       ) as given (tenant_id, id, lease_token)
-      join downbeat.runs held on held.tenant_id = given.tenant_id and held.id = given.id and held.id = any(${ids}::uuid[])
+      join downbeat.runs held on held.tenant_id = given.tenant_id and held.id = given.id
       where held.lease_token = given.lease_token and held.state = 'running'
       order by held.id
       for update of held
     ) as held
-    where run.tenant_id = held.tenant_id and run.id = held.id and run.id = any(${ids}::uuid[])`;
+    where run.tenant_id = held.tenant_id and run.id = held.id`;
 }
