@@ -63,37 +63,15 @@ export async function readGivenTiming(
   const errors: FieldError[] = [];
   const calendars = await findNamedCalendars(database, policy.tenantId, given.calendars ?? []);
   errors.push(...calendars.errors);
-  const {
-    kind = inferKind(given),
-    cron_expression,
-    frequency,
-    timezone,
-    interval_seconds,
-    anchor_at,
-    run_at,
-    starts_at,
-    ends_at,
-    dst_gap,
-    dst_overlap,
-  } = given;
-  const input = {
-    kind,
-    cron_expression,
-    frequency,
-    timezone,
-    interval_seconds,
-    anchor_at,
-    run_at,
-    starts_at,
-    ends_at,
-    dst_gap,
-    dst_overlap,
-  };
-  const validation = validateRule(input, {
-    nowAt,
-    intervalSecondsMin: policy.intervalSecondsMin,
-    calendars: calendars.found.map((row) => toCalendar(row, row.id)),
-  });
+  const { kind = inferKind(given), timezone } = given;
+  const validation = validateRule(
+    { ...given, kind },
+    {
+      nowAt,
+      intervalSecondsMin: policy.intervalSecondsMin,
+      calendars: calendars.found.map((row) => toCalendar(row, row.id)),
+    },
+  );
   if (!validation.ok) errors.push(...validation.problems);
   const spread = given.spread === undefined || given.spread === null ? { value: null } : readSpread(given.spread);
   if ("problem" in spread) errors.push({ field: "spread", message: spread.problem, value: given.spread });

@@ -357,6 +357,14 @@ describe("the fields of time", () => {
   it("take the installation's grace where a schedule names none", async () => {
     expect((await create({ interval_seconds: 60 })).grace_seconds).toBe(86_400);
     expect((await create({ interval_seconds: 60, grace_seconds: null })).grace_seconds).toBeNull();
+    const another = await startTestApi({ SCHEDULE_GRACE_PERIOD_MINUTES: 15 });
+    try {
+      const { key } = await another.addTenant("acme");
+      const body = { name: "quarter", interval_seconds: 60, endpoint: "shop" };
+      expect((await another.call("POST", "/api/v1/schedules", { key, body })).body.grace_seconds).toBe(900);
+    } finally {
+      await another.close();
+    }
   });
 });
 
