@@ -6,7 +6,7 @@ import { nextOccurrence } from "@downbeat/timing/next-occurrence.ts";
 import type { Timing } from "@downbeat/timing/plan-due.ts";
 import { type Instant, UnusableRuleError } from "@downbeat/timing/rule.ts";
 import type { Selectable } from "kysely";
-import { readStoredRule, type ScheduleRuleRow } from "../schedules/stored-rule.ts";
+import { readStoredRule, type ScheduleRuleRow, storedRuleColumns } from "../schedules/stored-rule.ts";
 
 /** An entry of a schedule's journal. Lists of them are in the order of time. */
 export type JournalEntry = Pick<Selectable<ScheduleEventTable>, "at" | "actor" | "event" | "reason" | "detail">;
@@ -37,28 +37,14 @@ export interface RuleSpan {
 }
 
 /** What an edit can change of when a schedule runs: columns of its row. */
-const timingColumns = new Set([
-  "kind",
+const timingColumns = new Set<string>([
+  ...storedRuleColumns,
   "frequency",
-  "cron_expression",
-  "timezone",
-  "interval_seconds",
-  "anchor_at",
-  "run_at",
-  "starts_at",
-  "ends_at",
-  "dst_gap",
-  "dst_overlap",
-  "misfire",
-  "grace_seconds",
   "overlap",
   "max_instances",
   "on_resume",
-  "spread_seconds",
-  "spread_share",
   "max_runs",
   "max_failures",
-  "calendar_ids",
 ]);
 const instantColumns = new Set(["anchor_at", "run_at", "starts_at", "ends_at"]);
 
