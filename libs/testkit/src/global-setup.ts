@@ -1,7 +1,8 @@
+import { existsSync, rmSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startPostgres } from "@downbeat/embedded/postgres.ts";
+import { relocatedHome, removePostgres, startPostgres } from "@downbeat/embedded/postgres.ts";
 import { connect } from "@downbeat/store/connect.ts";
 import { migrate } from "@downbeat/store/migrate.ts";
 import type { TestProject } from "vitest/node";
@@ -24,10 +25,23 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const folder = await mkdtemp(join(tmpdir(), "downbeat-test-"));
   // mkdtemp closes the folder to everybody else; the server may run as another user.
   await chmod(folder, 0o755);
+  const dataDir = join(folder, "postgres");
   const server =
     givenUrl === undefined || givenUrl === ""
-      ? await startPostgres({ dataDir: join(folder, "postgres"), port: 0, isDurable: false })
-      : { url: givenUrl, stop: async () => {} };
+      ? await startPostgres({ dataDir, port: 0, isDurable: false })
+      : { url: givenUrl, stop: async () => {}, process: undefined };
+  // An interrupted run (Ctrl+C) exits without the teardown, and the server is out of the terminal's reach.
+  const leaveNothing = () => {
+    // SIGQUIT: Postgres's immediate shutdown. Unlike SIGKILL it gives the shared memory back.
+    server.process?.kill("SIGQUIT");
+    const places = [dataDir, join(relocatedHome(dataDir), "data")];
+    const isRunning = () => places.some((place) => existsSync(join(place, "postmaster.pid")));
+    // While the process exits nothing asynchronous runs any more, so this waits in place: at most 5 s, usually a few ms.
+    for (let tries = 0; tries < 250 && isRunning(); tries += 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    rmSync(folder, { recursive: true, force: true });
+    rmSync(relocatedHome(dataDir), { recursive: true, force: true });
+  };
+  process.once("exit", leaveNothing);
   const template = `downbeat_template_${process.pid}`;
   const admin = connect({ url: server.url, connectionsMax: 1, applicationName: "test-setup" });
   await admin.unsafe(`create database ${template}`);
@@ -40,7 +54,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await admin.unsafe(`drop database if exists ${template} with (force)`);
     await admin.end();
     await server.stop();
+    await removePostgres(dataDir);
     await rm(folder, { recursive: true, force: true });
+    process.off("exit", leaveNothing);
   };
 }
 
