@@ -17,7 +17,7 @@ $(INSTALLED): package-lock.json
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  make %-28s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
 ##@ Try it
@@ -52,3 +52,39 @@ bench-idle: $(INSTALLED) ## N occurrences one at a time on an idle system: make 
 	@$(WITH_NODE) exec node tests/bench/idle.ts
 bench-due-index: $(INSTALLED) ## Layouts of the due index side by side (decision 0002): make bench-due-index SCHEDULES=1000000
 	@$(WITH_NODE) exec node tests/bench/due-index.ts
+
+##@ Kubernetes (docs/kubernetes.md). CLUSTER=minikube (default), kind or current; NAMESPACE=local
+
+# `make` hands variables of its command line to the scripts: CLUSTER, PROFILE, NAMESPACE, IMAGE_LOAD_COMMAND, LOAD_IMAGES, DOCKER_BUILD_OPTIONS, HELM_OPTIONS.
+.PHONY: check-tools setup-local-kubernetes deploy-to-local-kubernetes deploy-scheduler scheduler-status scheduler-logs queue-status teardown-scheduler teardown-local-kubernetes
+check-tools: ## What the targets below need, what is there, how to get the rest
+	@deploy/local/check-tools.sh
+setup-local-kubernetes: ## Start a cluster of its own and make the namespace
+	@deploy/local/setup-local.sh
+deploy-to-local-kubernetes: ## Build, load and install everything; repeat it after a change
+	@deploy/local/deploy-local.sh
+	@deploy/local/scheduler-status.sh
+deploy-scheduler: ## Build, load and upgrade dispatcher and executor only
+	@deploy/local/deploy-local.sh scheduler
+scheduler-status: ## CronJob, its latest runs, executors, queue
+	@deploy/local/scheduler-status.sh
+scheduler-logs: ## Follow dispatcher and executor, each new one too
+	@deploy/local/scheduler-logs.sh
+queue-status: ## Messages in the queue and its dead-letter queue
+	@deploy/local/queue-status.sh
+teardown-scheduler: ## Remove Downbeat and its data from the cluster
+	@deploy/local/teardown.sh
+teardown-local-kubernetes: ## Remove the minikube profile or kind cluster as well
+	@deploy/local/teardown.sh cluster
+
+.PHONY: image-build image-load image-status
+image-build: ## Build the images `downbeat-scheduler` and `downbeat-api`
+	@deploy/local/image-build.sh
+image-load: ## Build them and bring them to the cluster's nodes
+	@deploy/local/image-load.sh
+image-status: ## Images built here, on the nodes, and asked for by pods
+	@deploy/local/image-status.sh
+
+.PHONY: test-e2e test-containers
+test-e2e: $(INSTALLED) ## The whole way on the cluster: schedule, CronJob, queue, executor pod, receiver pod, ledger
+	@$(WITH_NODE) exec deploy/local/test-e2e.sh

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Builds the images, brings them to the cluster and installs or upgrades the chart with the values of deploy/local; waits until every pod is ready. Safe to repeat.
+#   deploy-local.sh               everything
+#   deploy-local.sh scheduler     the scheduler's image only (dispatcher and executor); the rest stays as it is deployed
+# HELM_OPTIONS are handed to helm (for example --set executor.replicas=3).
+. "$(dirname "$0")/local-cluster.sh"
+need_namespace
+
+tag_of() { printf '%s\n' "$1" | sed -n "s/^downbeat-$2://p"; }
+values=(--values "$here/values.yaml")
+[ ! -f "$here/values-$CLUSTER.yaml" ] || values+=(--values "$here/values-$CLUSTER.yaml")
+images=$("$here/image-load.sh" ${1:+"$1"})
+tags=(--set-string "image.scheduler.tag=$(tag_of "$images" scheduler)")
+if [ "${1:-}" = scheduler ]; then
+  need_release
+  # What is deployed keeps its settings, also those given by hand.
+  values=(--reset-then-reuse-values)
+else
+  tags+=(--set-string "image.api.tag=$(tag_of "$images" api)")
+fi
+
+note "deploying to namespace \"$NAMESPACE\" of context \"$context\""
+# shellcheck disable=SC2086 # several options in one variable
+if ! h upgrade --install "$RELEASE" "$root/helm/downbeat" "${values[@]}" "${tags[@]}" --wait --timeout "${TIMEOUT:-5m}" ${HELM_OPTIONS:-} >&2; then
+  k get pods >&2 || true
+  k get events --field-selector type=Warning --sort-by=.lastTimestamp 2>/dev/null | tail -n 10 >&2 || true
+  fail "helm could not bring the release up; above are the pods and the latest warnings" "logs: make scheduler-logs CLUSTER=$CLUSTER"
+fi
