@@ -1,0 +1,60 @@
+# Two images from one build:
+#
+#   docker build --target scheduler -t downbeat-scheduler:local .   dispatcher, executor, command line
+#   docker build --target api       -t downbeat-api:local .         REST API, command line
+#
+# Both run as user 1000 with a read-only root file system, hold no npm, no sources and no development packages, and leave health to the cluster's probes.
+# What is in them and why: docs/decisions/0010-image-layout.md.
+
+# For a build that can be repeated to the byte, name the base by its digest: --build-arg NODE_IMAGE=node:24-bookworm-slim@sha256:… (`docker buildx imagetools inspect node:24-bookworm-slim` prints it).
+ARG NODE_IMAGE=node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS bundle
+WORKDIR /build
+# Manifests first: as long as they stay the same, the packages come from the layer cache.
+COPY package.json package-lock.json ./
+COPY libs/delivery/package.json libs/delivery/
+COPY libs/embedded/package.json libs/embedded/
+COPY libs/queue/package.json libs/queue/
+COPY libs/runtime/package.json libs/runtime/
+COPY libs/store/package.json libs/store/
+COPY libs/testkit/package.json libs/testkit/
+COPY libs/timing/package.json libs/timing/
+COPY services/api/package.json services/api/
+COPY services/cli/package.json services/cli/
+COPY services/dispatcher/package.json services/dispatcher/
+COPY services/executor/package.json services/executor/
+COPY tests/package.json tests/
+RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+COPY libs libs
+COPY services services
+COPY scripts scripts
+RUN node scripts/bundle.ts /app
+
+# What both images have in common.
+FROM ${NODE_IMAGE} AS base
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV NODE_ENV=production TZ=UTC
+WORKDIR /app
+# What can install software has no business in an image that never does.
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn* /opt/yarn*
+COPY LICENSE ./
+COPY --chmod=755 scripts/image/downbeat /usr/local/bin/downbeat
+COPY --from=bundle /app ./
+# By number, so that Kubernetes can see that it is not root.
+USER 1000:1000
+
+FROM base AS scheduler
+LABEL org.opencontainers.image.title="downbeat-scheduler" \
+      org.opencontainers.image.description="Downbeat's dispatcher and executor: claims what is due, and calls the targets. With the downbeat command line."
+CMD ["node", "/app/lib/executor.js"]
+
+FROM base AS api
+LABEL org.opencontainers.image.title="downbeat-api" \
+      org.opencontainers.image.description="Downbeat's REST API. With the downbeat command line."
+EXPOSE 4600
+CMD ["node", "/app/lib/api.js"]
