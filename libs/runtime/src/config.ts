@@ -47,3 +47,14 @@ export const commonConfig = z.object({
     .default("info")
     .describe("Least severe level that is logged. Default `info`: one line per pass and per attempt."),
 });
+
+/** Of every long-lived process: where it answers Prometheus and the kubelet. */
+export const operationsConfig = z.object({
+  METRICS_PORT: integer(0, 65_535)
+    .optional()
+    .describe("Port that serves `/metrics`, `/livez` and `/readyz`; `0` takes a free one. Not set: none is opened. The chart sets 9464."),
+  METRICS_HOST: z
+    .string()
+    .default("127.0.0.1")
+    .describe("Address of that port. Default 127.0.0.1; `0.0.0.0` in a container, where the kubelet and Prometheus come from outside."),
+});

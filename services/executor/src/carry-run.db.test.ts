@@ -18,12 +18,15 @@ import { arrangeEndpoint, testSecretKeys } from "@downbeat/testkit/arrange.ts";
 import { captureLog } from "@downbeat/testkit/captured-log.ts";
 import { ManualClock } from "@downbeat/testkit/manual-clock.ts";
 import { type Receiver, startReceiver } from "@downbeat/testkit/receiver.ts";
+import { readSamples } from "@downbeat/testkit/metric-samples.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
 import { until } from "@downbeat/testkit/until.ts";
+import { Registry } from "@prometheus-io/client";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { carryRun } from "./carry-run.ts";
 import { DatabaseTime } from "./database-time.ts";
 import { Endpoints } from "./endpoints.ts";
+import { ExecutorMetrics } from "./executor-metrics.ts";
 import { Outcomes } from "./outcomes.ts";
 
 const leaseMs = 40_000;
@@ -72,8 +75,10 @@ async function arrange(fields?: RunFields) {
   const shared = { sql, clock, random: () => 0, log, executor: "executor-1" };
   // Outcomes go at once: no other run is coming.
   const outcomes = new Outcomes({ ...shared, delayMs: 0, signal: new AbortController().signal });
+  const registry = new Registry();
   const options = {
     ...shared,
+    metrics: new ExecutorMetrics({ registry, clock, isByTenant: false }),
     caller,
     endpoints,
     databaseTime,
@@ -84,7 +89,7 @@ async function arrange(fields?: RunFields) {
     allowPrivateTargets: true,
     draining: drain.signal,
   };
-  return { run: answer.run, clock, drain, slots, lines, carry: () => carryRun(answer.run, options) };
+  return { run: answer.run, clock, drain, slots, lines, counted: () => readSamples(registry), carry: () => carryRun(answer.run, options) };
 }
 
 test("a due run is called, recorded and told in one line", async () => {

@@ -11,12 +11,20 @@ import type { DatabaseTime } from "./database-time.ts";
 import { deliver, type Delivered, type DeliverOptions } from "./deliver.ts";
 import type { Outcomes } from "./outcomes.ts";
 
+/** What is counted of attempts. */
+export interface AttemptMetrics {
+  attempted(run: LeasedRun, delivered: Delivered, isRecorded: boolean): void;
+  /** A write found that another executor holds the run. */
+  fenced(): void;
+}
+
 export interface CarryRunOptions extends DeliverOptions {
   sql: Sql;
   clock: Clock;
   log: Log;
   slots: Slots;
   outcomes: Outcomes;
+  metrics: AttemptMetrics;
   databaseTime: DatabaseTime;
   executor: string;
   leaseMs: number;
@@ -37,7 +45,7 @@ const leaseShareNeeded = 0.75;
  * ledger or in its answer.
  */
 export async function carryRun(run: LeasedRun, options: CarryRunOptions): Promise<Carried> {
-  const { slots, outcomes, draining, databaseTime, leaseMs } = options;
+  const { slots, outcomes, metrics, draining, databaseTime, leaseMs } = options;
   await failpoint("executor.leased");
   await holdUntilDue(run, options);
   // A run that has no slot yet when the drain begins does not wait for one: another executor can take it at once.
@@ -48,6 +56,7 @@ export async function carryRun(run: LeasedRun, options: CarryRunOptions): Promis
     // A run that waited long for its slot may have little of its lease left, or none.
     if (run.leasedUntil - databaseTime.now() < leaseMs * leaseShareNeeded) {
       const renewed = await renewLease(run, options);
+      if (renewed === "fenced") metrics.fenced();
       if (renewed !== "held") return renewed;
     }
     delivered = await deliver(run, options);
@@ -56,6 +65,8 @@ export async function carryRun(run: LeasedRun, options: CarryRunOptions): Promis
   }
   await failpoint("executor.called-before-record");
   const isRecorded = await outcomes.record(delivered.record);
+  metrics.attempted(run, delivered, isRecorded);
+  if (!isRecorded) metrics.fenced();
   logAttempt(run, delivered, isRecorded, options);
   return isRecorded ? "recorded" : "fenced";
 }

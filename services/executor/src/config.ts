@@ -1,6 +1,6 @@
 import { keyRingProblem } from "@downbeat/delivery/seal.ts";
 import { queueConfig } from "@downbeat/queue/config.ts";
-import { commonConfig, flag, integer } from "@downbeat/runtime/config.ts";
+import { commonConfig, flag, integer, operationsConfig } from "@downbeat/runtime/config.ts";
 import * as z from "zod";
 
 export const executorConfig = z.object({
@@ -53,6 +53,12 @@ export const executorConfig = z.object({
   ALLOW_PRIVATE_TARGETS: flag()
     .default(false)
     .describe("Lets runs call loopback and private addresses, and plain http. Default false; only for development and tests."),
+  ...operationsConfig.shape,
+  METRICS_TENANT_LABEL: flag()
+    .default(false)
+    .describe(
+      "Adds the label `tenant` (its id) to the metrics of attempts and start lag. Default false: each tenant adds series, and who has tenants by the thousand has too many.",
+    ),
   ...commonConfig.shape,
 });
 

@@ -7,6 +7,7 @@ import { Slots } from "@downbeat/runtime/slots.ts";
 import type { QueueClient } from "@downbeat/queue/client.ts";
 import type { Caller } from "@downbeat/delivery/call.ts";
 import type { KeyRing } from "@downbeat/delivery/seal.ts";
+import type { LoopProgress } from "@downbeat/runtime/loop-progress.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
 import type { Log } from "@downbeat/runtime/log.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
@@ -15,16 +16,32 @@ import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
 import { rejectMessages } from "@downbeat/store/reject-messages.ts";
 import { returnLeases } from "@downbeat/store/return-leases.ts";
 import { isTransientDatabaseError } from "@downbeat/store/transient.ts";
-import { carryRun, type CarryRunOptions } from "./carry-run.ts";
+import { type AttemptMetrics, carryRun, type CarryRunOptions } from "./carry-run.ts";
 import type { ExecutorConfig } from "./config.ts";
 import { DatabaseTime } from "./database-time.ts";
 import { tellCanceled } from "./deliver.ts";
 import { Endpoints } from "./endpoints.ts";
-import { LeaseWaiting } from "./lease-waiting.ts";
+import { type LeaseMetrics, LeaseWaiting } from "./lease-waiting.ts";
 import { MessageSettler } from "./message-settler.ts";
 import { OpenMessages, type ReceivedRun } from "./open-messages.ts";
 import { Outcomes } from "./outcomes.ts";
 import { receiveLoop } from "./receive-loop.ts";
+
+/** What an executor counts. */
+export interface ExecutorCounters extends AttemptMetrics, LeaseMetrics {
+  /** The queue answered a receive with so many messages; they may be none. */
+  received(messages: number): void;
+  /** A message was kept as evidence and will not be tried again. */
+  rejected(): void;
+}
+
+/** What an executor holds at the moment. */
+export interface ExecutorLoad {
+  slots: number;
+  slotsInUse: number;
+  leased: number;
+  waiting: number;
+}
 
 export interface ExecutorOptions {
   sql: Sql;
@@ -35,6 +52,9 @@ export interface ExecutorOptions {
   random: Random;
   log: Log;
   config: ExecutorConfig;
+  metrics: ExecutorCounters;
+  /** One for each of the `RECEIVERS` loops. */
+  progress: readonly LoopProgress[];
   /** Names this process in the ledger. */
   executor: string;
 }
@@ -60,9 +80,9 @@ export class Executor {
   readonly ended: Promise<void>;
 
   constructor(options: ExecutorOptions) {
-    const { sql, clock, random, log, config, executor, keyRing } = options;
+    const { sql, clock, random, log, config, metrics, executor, keyRing } = options;
     this.#options = options;
-    const shared = { sql, clock, random, log, executor };
+    const shared = { sql, clock, random, log, metrics, executor };
     const databaseTime = new DatabaseTime(clock);
     const endpoints = new Endpoints({ sql, keyRing, log, clock });
     this.#settler = new MessageSettler({
@@ -104,6 +124,17 @@ export class Executor {
     this.ended.catch(() => {});
   }
 
+  /** What is held at the moment. */
+  get load(): ExecutorLoad {
+    const slots = this.#options.config.MAX_CONCURRENT_RUNS;
+    return {
+      slots,
+      slotsInUse: slots - this.#carryOptions.slots.free,
+      leased: this.#leaseWaiting.leased,
+      waiting: this.#leaseWaiting.waiting,
+    };
+  }
+
   /**
    * Stops taking work and lets go of it in the order that loses nothing: no more receives, waiting runs back to the queue, calls in flight finished and recorded, their messages
    * deleted (rule X11). After `DRAIN_SECONDS` what is still open is left to its lease.
@@ -128,9 +159,9 @@ export class Executor {
   }
 
   async #runLoops(): Promise<void> {
-    const { config, clock, log } = this.#options;
+    const { config, clock, log, progress } = this.#options;
     const outage = new Outage();
-    const receivers = Array.from({ length: config.RECEIVERS }, () =>
+    const receivers = progress.map((own) =>
       receiveLoop({
         ...this.#options,
         queueUrl: config.SQS_QUEUE_URL,
@@ -138,6 +169,7 @@ export class Executor {
         waitSeconds: config.RECEIVE_WAIT_SECONDS,
         signal: this.#draining.signal,
         outage,
+        progress: own,
         room: () => this.#leaseWaiting.room(),
         onMessages: (messages) => this.#open(messages),
       }),
@@ -152,6 +184,7 @@ export class Executor {
   }
 
   #open(messages: readonly QueueMessage[]): void {
+    this.#options.metrics.received(messages.length);
     for (const message of messages) {
       const decoded = decodeWakeUp(message.body);
       if (decoded.isReadable) this.#leaseWaiting.offer(this.#messages.open(message, decoded.refs));
@@ -167,7 +200,8 @@ export class Executor {
       return;
     }
     received.from.isRejected = true;
-    const { sql, clock, random, log } = this.#options;
+    const { sql, clock, random, log, metrics } = this.#options;
+    metrics.rejected();
     log.error({ message: message.messageId, reason }, "rejected a message");
     const rejected = [{ messageId: message.messageId, reason, body: message.body }];
     const trying = {

@@ -17,11 +17,14 @@ import {
 import { type ArrangedPolicy, databaseNow, testSecretKeys } from "@downbeat/testkit/arrange.ts";
 import { captureLog } from "@downbeat/testkit/captured-log.ts";
 import { ManualClock } from "@downbeat/testkit/manual-clock.ts";
+import { readSamples } from "@downbeat/testkit/metric-samples.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
 import { until } from "@downbeat/testkit/until.ts";
+import { Registry } from "@prometheus-io/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DatabaseTime } from "./database-time.ts";
 import { Endpoints } from "./endpoints.ts";
+import { ExecutorMetrics } from "./executor-metrics.ts";
 import { LeaseWaiting, type LeaseWaitingOptions } from "./lease-waiting.ts";
 import { OpenMessages, type Settlement } from "./open-messages.ts";
 
@@ -44,8 +47,10 @@ async function arrange(options: Partial<LeaseWaitingOptions> = {}, role: Databas
   const unknown: string[] = [];
   const settled = new Map<string, Settlement>();
   const endpoints = new Endpoints({ sql, keyRing: parseKeyRing(testSecretKeys), log, clock });
+  const registry = new Registry();
   const waiting = new LeaseWaiting({
     sql,
+    metrics: new ExecutorMetrics({ registry, clock, isByTenant: false }),
     endpoints,
     databaseTime: new DatabaseTime(clock),
     clock,
@@ -78,6 +83,7 @@ async function arrange(options: Partial<LeaseWaitingOptions> = {}, role: Databas
     unknown,
     settled,
     received,
+    counted: () => readSamples(registry),
     offer: (...runs: RunKey[]) => waiting.offer(received(...runs)),
     /** Until every lease that can be had is had and dealt out. */
     async rest(): Promise<void> {

@@ -14,6 +14,12 @@ import type { DatabaseTime } from "./database-time.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { ReceivedRun, Settlement } from "./open-messages.ts";
 
+/** What is counted of received runs. */
+export interface LeaseMetrics {
+  /** A received run turned out to be over, withdrawn, or leased already (rule X1). */
+  suppressed(): void;
+}
+
 export interface LeaseWaitingOptions {
   sql: Sql;
   endpoints: Endpoints;
@@ -21,6 +27,7 @@ export interface LeaseWaitingOptions {
   clock: Clock;
   random: Random;
   log: Log;
+  metrics: LeaseMetrics;
   executor: string;
   leaseMs: number;
   holdMsMax: number;
@@ -81,6 +88,16 @@ export class LeaseWaiting {
     this.failed.catch(() => {});
   }
 
+  /** Runs under lease in this process, and those whose lease is being asked for. */
+  get leased(): number {
+    return this.#leased;
+  }
+
+  /** Received runs without a lease: waiting for room, for their instant, or for the run before them. */
+  get waiting(): number {
+    return this.#early + this.#waiting.length + this.#heldCount;
+  }
+
   /** Takes the runs of a message. They are leased when they are near their instant and there is room. */
   offer(received: readonly ReceivedRun[]): void {
     for (const [untilNearMs, runs] of this.#byNearness(received)) this.#admitAfter(untilNearMs, runs);
@@ -131,7 +148,7 @@ export class LeaseWaiting {
   }
 
   #hasRoom(): boolean {
-    return this.#early + this.#waiting.length + this.#heldCount <= this.#options.waitingMax;
+    return this.waiting <= this.#options.waitingMax;
   }
 
   #tellRoom(): void {
@@ -247,7 +264,7 @@ export class LeaseWaiting {
 
   /** Sends each run its way. A run that two messages of one batch name is leased once; the second is done with. */
   #deal(received: ReceivedRun, answer: LeaseAnswer | undefined, nowAt: number, answers: Map<string, LeaseAnswer>): void {
-    const { onLeased, onSettled, onUnknown } = this.#options;
+    const { metrics, onLeased, onSettled, onUnknown } = this.#options;
     answers.delete(received.runId);
     const replaced = this.#replaced.get(received.runId) ?? [];
     this.#replaced.delete(received.runId);
@@ -263,6 +280,7 @@ export class LeaseWaiting {
     } else if (answer?.verdict === "unknown") {
       onUnknown(received);
     } else {
+      if (answer === undefined || answer.verdict === "gone") metrics.suppressed();
       onSettled(received, { isDone: true });
     }
   }

@@ -2,6 +2,7 @@ import type { QueueClient } from "@downbeat/queue/client.ts";
 import { type QueueMessage, receiveMessages } from "@downbeat/queue/receive-messages.ts";
 import { keepTrying, type Outage, StoppedError } from "@downbeat/runtime/back-off.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
+import type { LoopProgress } from "@downbeat/runtime/loop-progress.ts";
 import type { Log } from "@downbeat/runtime/log.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
 
@@ -14,6 +15,8 @@ export interface ReceiveLoopOptions {
   random: Random;
   log: Log;
   signal: AbortSignal;
+  /** Tells that the loop runs: each try counts, and waiting for room is rest. */
+  progress: LoopProgress;
   /** Shared by the loops of a process. */
   outage: Outage;
   /** Resolves when there is room for another receive. */
@@ -25,14 +28,18 @@ export interface ReceiveLoopOptions {
  * ④ Receives for as long as there is room, without waiting for what was received before (rule X10): a slow run holds a slot, never the loop. An outage of the queue is waited out.
  */
 export async function receiveLoop(options: ReceiveLoopOptions): Promise<void> {
-  const { signal, room, onMessages } = options;
+  const { signal, room, onMessages, progress } = options;
+  const receive = () => {
+    progress.note();
+    return receiveMessages({ ...options, client: options.queue });
+  };
   while (!signal.aborted) {
+    progress.rest();
     await room();
+    progress.note();
     if (signal.aborted) return;
     try {
-      onMessages(
-        await keepTrying(() => receiveMessages({ ...options, client: options.queue }), { ...options, action: "receive messages" }),
-      );
+      onMessages(await keepTrying(receive, { ...options, action: "receive messages" }));
     } catch (error) {
       if (error instanceof StoppedError) return;
       throw error;

@@ -8,10 +8,20 @@ import { createQueueClient } from "@downbeat/queue/client.ts";
 import { systemClock } from "@downbeat/runtime/clock.ts";
 import { Lifecycle, type RunningService } from "@downbeat/runtime/lifecycle.ts";
 import type { Log } from "@downbeat/runtime/log.ts";
+import { LoopProgress } from "@downbeat/runtime/loop-progress.ts";
+import { startOperations } from "@downbeat/runtime/operations-server.ts";
+import { postgresConnections } from "@downbeat/runtime/postgres-connections.ts";
+import { buildInfo, metricsText, processMetrics } from "@downbeat/runtime/process-metrics.ts";
 import { systemRandom } from "@downbeat/runtime/random.ts";
 import { connect } from "@downbeat/store/connect.ts";
+import { Registry } from "@prometheus-io/client";
 import type { ExecutorConfig } from "./config.ts";
+import { ExecutorMetrics } from "./executor-metrics.ts";
 import { Executor } from "./executor.ts";
+import { receivingLiveness } from "./receiving-liveness.ts";
+
+/** Leasing, recording twice and the rest: four connections were enough for every load measured. */
+const connectionsMax = 4;
 
 /**
  * The executor: receives wake-ups, leases the runs they name, calls their targets and records what came of it.
@@ -23,8 +33,25 @@ export async function runExecutor(config: ExecutorConfig, { log }: { log: Log })
   const lifecycle = new Lifecycle();
   const executor = `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`;
 
-  // Leasing, recording twice and the rest: four connections were enough for every load measured.
-  const sql = connect({ url: config.DATABASE_URL, role: "downbeat_executor", connectionsMax: 4, applicationName: "downbeat-executor" });
+  const registry = new Registry();
+  const metrics = new ExecutorMetrics({ registry, clock: systemClock, isByTenant: config.METRICS_TENANT_LABEL });
+  const progress = Array.from({ length: config.RECEIVERS }, () => new LoopProgress(systemClock));
+  const operations = await startOperations({
+    host: config.METRICS_HOST,
+    port: config.METRICS_PORT,
+    log,
+    metrics: () => metricsText(registry),
+    liveness: () => receivingLiveness(progress, lifecycle.signal),
+    draining: lifecycle.signal,
+  });
+  lifecycle.onClose("operations", () => operations.close());
+  if (operations.url !== undefined) {
+    buildInfo(registry, "executor");
+    processMetrics(registry);
+    postgresConnections(registry, { url: config.DATABASE_URL, connectionsMax });
+  }
+
+  const sql = connect({ url: config.DATABASE_URL, role: "downbeat_executor", connectionsMax, applicationName: "downbeat-executor" });
   lifecycle.onClose("postgres", () => sql.end({ timeout: 2 }));
 
   const queue = createQueueClient({
@@ -54,8 +81,12 @@ export async function runExecutor(config: ExecutorConfig, { log }: { log: Log })
     random: systemRandom,
     log,
     config,
+    metrics,
+    progress,
     executor,
   });
   lifecycle.onClose("runs", () => running.drain());
+  metrics.watch(() => running.load);
+  operations.started();
   return { ended: running.ended, close: () => lifecycle.close(log) };
 }
