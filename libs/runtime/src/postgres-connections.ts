@@ -13,7 +13,8 @@ export function postgresConnections(registry: Registry, { url, connectionsMax }:
     labelNames: ["state"],
     registers: [registry],
     collect() {
-      if (port !== undefined) gauge.labels("open").set(openTo(port));
+      const open = port === undefined ? undefined : openTo(port);
+      if (open !== undefined) gauge.labels("open").set(open);
     },
   });
   gauge.labels("max").set(connectionsMax);
@@ -25,8 +26,9 @@ function portOf(url: string): number | undefined {
   return hostname === "" ? undefined : Number(port || 5432);
 }
 
-function openTo(port: number): number {
-  // Not in Node's documentation any more, but what the client's own metrics stand on as well; where it should be gone, nothing is claimed to be open.
-  const handles = (process as { _getActiveHandles?: () => unknown[] })._getActiveHandles?.() ?? [];
-  return handles.filter((handle) => handle instanceof Socket && handle.remotePort === port && !handle.connecting).length;
+function openTo(port: number): number | undefined {
+  // Node does not document it, but the client's own metrics stand on it as well; should it be gone one day, `open` is absent.
+  // oxlint-disable-next-line eslint/no-underscore-dangle
+  const handles = (process as { _getActiveHandles?: () => unknown[] })._getActiveHandles?.();
+  return handles?.filter((handle) => handle instanceof Socket && handle.remotePort === port && !handle.connecting).length;
 }

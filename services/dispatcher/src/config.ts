@@ -1,6 +1,6 @@
 import { queueConfig } from "@downbeat/queue/config.ts";
 import { runsPerMessageMax } from "@downbeat/queue/wake-up.ts";
-import { commonConfig, integer } from "@downbeat/runtime/config.ts";
+import { commonConfig, integer, operationsConfig } from "@downbeat/runtime/config.ts";
 import * as z from "zod";
 
 export const dispatcherConfig = z.object({
@@ -56,6 +56,7 @@ export const dispatcherConfig = z.object({
     .describe(
       "How far back the audit compares, in hours. Default 24: a night without any dispatcher is looked at the next morning. Longer reads more of the ledger, each time.",
     ),
+  ...operationsConfig.shape,
   ...commonConfig.shape,
 });
 

@@ -3,6 +3,7 @@ import { createQueueClient, type QueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
 import { StoppedError } from "@downbeat/runtime/back-off.ts";
 import { readConfig } from "@downbeat/runtime/config.ts";
+import { LoopProgress } from "@downbeat/runtime/loop-progress.ts";
 import { arrangeEndpoint, arrangeSchedules } from "@downbeat/testkit/arrange.ts";
 import { captureLog } from "@downbeat/testkit/captured-log.ts";
 import { ManualClock } from "@downbeat/testkit/manual-clock.ts";
@@ -11,6 +12,7 @@ import { until } from "@downbeat/testkit/until.ts";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { dispatcherConfig } from "./config.ts";
 import { dispatchLoop } from "./dispatch-loop.ts";
+import { passingLiveness } from "./passing-liveness.ts";
 import { WakeSignal } from "./wake-signal.ts";
 
 let database: TestDatabase;
@@ -47,7 +49,8 @@ function start(settings: Record<string, string>) {
   const stop = new AbortController();
   const wake = new WakeSignal();
   const sql = database.connectAs("downbeat_dispatcher");
-  const ended = dispatchLoop({ sql, queue, clock, random: () => 0, log, config, dispatcher: "d", signal: stop.signal, wake });
+  const progress = new LoopProgress(clock);
+  const ended = dispatchLoop({ sql, queue, clock, random: () => 0, log, config, progress, dispatcher: "d", signal: stop.signal, wake });
   ended.catch(() => {});
   // The minute's end, unless there is none, and the loop itself.
   const sleepers = config.DISPATCH_FOR_SECONDS === "forever" ? 1 : 2;
@@ -56,6 +59,8 @@ function start(settings: Record<string, string>) {
     wake,
     lines,
     ended,
+    liveness: () => passingLiveness(progress, stop.signal),
+    clock,
     /** Lets time go by, then waits until the loop has done what was due and sleeps again. */
     async advance(...steps: number[]): Promise<void> {
       for (const ms of [0, ...steps]) {
@@ -152,6 +157,33 @@ test("an outage of the queue is waited out, with one line a step, and what was c
     ["info", 3],
   ]);
   expect(await database.admin`select state from downbeat.runs`).toMatchObject([{ state: "queued" }]);
+});
+
+test("a dispatcher is alive as long as it tries, also through half an hour without the queue; one that has stopped trying is not", async () => {
+  await scheduleOne();
+  const loop = start({ DISPATCH_FOR_SECONDS: "forever", SQS_QUEUE_URL: `${sqs.endpoint}/000000000000/never-there` });
+  for (let waitedMs = 0; waitedMs < 1_800_000; waitedMs += 60_000) {
+    await overdueNow();
+    await loop.advance(60_000);
+    expect(loop.liveness()).toEqual({ isAlive: true, reason: "passing" });
+  }
+  // Holds the next pass at its first statement.
+  const blocker = await database.admin.reserve();
+  try {
+    await blocker`begin`;
+    await blocker`lock table downbeat.runs in access exclusive mode`;
+    loop.clock.advance(20_000);
+    await until("the loop to hang", () => loop.clock.sleeping === 0, { everyMs: 1 });
+    expect(loop.liveness().isAlive).toBe(true);
+    loop.clock.advance(20 * 60_000 + 1);
+    expect(loop.liveness()).toEqual({ isAlive: false, reason: "no pass has been tried for 1200 s" });
+    loop.stop.abort();
+    expect(loop.liveness()).toEqual({ isAlive: true, reason: "draining" });
+  } finally {
+    await blocker`rollback`;
+    blocker.release();
+  }
+  await loop.ended;
 });
 
 test("a minute that ends during an outage has failed, so that the Job counts as failed", async () => {

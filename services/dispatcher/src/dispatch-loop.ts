@@ -1,4 +1,5 @@
 import { keepTrying, Outage, StoppedError } from "@downbeat/runtime/back-off.ts";
+import type { LoopProgress } from "@downbeat/runtime/loop-progress.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
 import { readyPartitions } from "@downbeat/store/ensure-partitions.ts";
 import { type PassCounts, type PassOptions, runPass } from "./pass.ts";
@@ -7,6 +8,8 @@ import type { WakeSignal } from "./wake-signal.ts";
 
 export interface DispatchLoopOptions extends PassOptions {
   random: Random;
+  /** Tells that passes are tried. */
+  progress: LoopProgress;
   wake: WakeSignal;
 }
 
@@ -22,7 +25,7 @@ const passGapMs = 100;
  * `DISPATCH_FOR_SECONDS=0`, at the first failure.
  */
 export async function dispatchLoop(options: DispatchLoopOptions): Promise<void> {
-  const { sql, clock, random, log, config, signal: stop, wake } = options;
+  const { sql, clock, random, log, config, signal: stop, wake, progress } = options;
   const forSeconds = config.DISPATCH_FOR_SECONDS;
   if (forSeconds === 0) {
     await readyPartitions(sql);
@@ -38,6 +41,7 @@ export async function dispatchLoop(options: DispatchLoopOptions): Promise<void> 
   let partitionsAtMs = Number.NEGATIVE_INFINITY;
   let failedAtMs = Number.NEGATIVE_INFINITY;
   const pass = async () => {
+    progress.note();
     try {
       if (clock.monotonic() - partitionsAtMs >= partitionsEveryMs) {
         await readyPartitions(sql);

@@ -11,17 +11,26 @@ import { feedBackfill } from "./feed-backfills.ts";
 import { Sender } from "./send-claimed.ts";
 import { sweepOverdue } from "./sweep-overdue.ts";
 
+/** What is counted of passes. */
+export interface PassMetrics {
+  passed(counts: PassCounts, durationMs: number, isOk: boolean): void;
+}
+
 export interface PassOptions {
   sql: Sql;
   queue: QueueClient;
   clock: Clock;
   log: Log;
   config: DispatcherConfig;
+  /** Default: nobody counts. */
+  metrics?: PassMetrics;
   /** Names this process in the ledger. */
   dispatcher: string;
   signal: AbortSignal;
   /** False leaves expired leases to a later pass. Default true. */
   areLeasesJudged?: boolean;
+  /** Called after each claim, also of nothing. */
+  onClaimed?: () => void;
 }
 
 export interface PassCounts {
@@ -38,13 +47,15 @@ export interface PassCounts {
  * Throws when Postgres or the queue failed it; whatever was committed by then is taken up by the next pass, of this or any other dispatcher.
  */
 export async function runPass(options: PassOptions): Promise<PassCounts> {
-  const { sql, queue, clock, log, config, dispatcher } = options;
+  const { sql, queue, clock, log, config, metrics, dispatcher } = options;
   const startedAt = clock.now();
+  const startedAtMs = clock.monotonic();
   const sender = new Sender({
     sql,
     queue,
     queueUrl: config.SQS_QUEUE_URL,
     clock,
+    log,
     runsPerMessage: config.RUNS_PER_MESSAGE,
     sendsInFlight: config.SENDS_IN_FLIGHT,
     lostAfterMs: config.LOST_AFTER_SECONDS * 1_000,
@@ -67,6 +78,7 @@ export async function runPass(options: PassOptions): Promise<PassCounts> {
   await recordPass(sql, { ...result, dispatcher, startedAt, finishedAt, error }).catch((recordError: unknown) => {
     failure ??= recordError;
   });
+  metrics?.passed(result, clock.monotonic() - startedAtMs, failure === undefined);
   // A failed pass is told by whoever catches it, an empty one by nobody: one line for each thing that happened.
   const isQuiet = failure !== undefined || result.claimed + result.missed + result.swept === 0;
   log[isQuiet ? "debug" : "info"](
@@ -103,7 +115,7 @@ async function sweepAll(
   }
 }
 
-async function claimAll({ sql, clock, log, config, signal }: PassOptions, sender: Sender, counts: Counts): Promise<void> {
+async function claimAll({ sql, clock, log, config, signal, onClaimed }: PassOptions, sender: Sender, counts: Counts): Promise<void> {
   for (;;) {
     const askedAtMs = clock.monotonic();
     const batch = await claimDue({
@@ -113,6 +125,7 @@ async function claimAll({ sql, clock, log, config, signal }: PassOptions, sender
       batchSize: config.CLAIM_BATCH,
       publishTimeoutMs: config.PUBLISH_TIMEOUT_MS,
     });
+    onClaimed?.();
     counts.claimed += batch.runs.length;
     counts.missed += batch.missed;
     sender.send(

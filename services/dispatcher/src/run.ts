@@ -4,15 +4,25 @@ import { createQueueClient } from "@downbeat/queue/client.ts";
 import { systemClock } from "@downbeat/runtime/clock.ts";
 import { Lifecycle, type RunningService } from "@downbeat/runtime/lifecycle.ts";
 import type { Log } from "@downbeat/runtime/log.ts";
+import { LoopProgress } from "@downbeat/runtime/loop-progress.ts";
+import { startOperations } from "@downbeat/runtime/operations-server.ts";
+import { postgresConnections } from "@downbeat/runtime/postgres-connections.ts";
+import { buildInfo, metricsText, processMetrics } from "@downbeat/runtime/process-metrics.ts";
 import { systemRandom } from "@downbeat/runtime/random.ts";
 import { connect } from "@downbeat/store/connect.ts";
 import { listenForDue } from "@downbeat/store/listen-for-due.ts";
+import { Registry } from "@prometheus-io/client";
 import { auditLedger } from "./audit-ledger.ts";
 import type { DispatcherConfig } from "./config.ts";
 import { dispatchLoop } from "./dispatch-loop.ts";
+import { DispatcherMetrics } from "./dispatcher-metrics.ts";
+import { passingLiveness } from "./passing-liveness.ts";
 import { upkeepLoop, upkeepOnce, type UpkeepOptions } from "./upkeep-loop.ts";
 import { WakeSignal } from "./wake-signal.ts";
 import { watchTzdata } from "./watch-tzdata.ts";
+
+/** Claiming, sweeping and marking overlap; four connections were enough for every load measured. */
+const connectionsMax = 4;
 
 /**
  * The dispatcher: claims what is due and hands it to the queue.
@@ -24,8 +34,26 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
   const lifecycle = new Lifecycle();
   const dispatcher = `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`;
 
-  // Claiming, sweeping and marking overlap; four connections were enough for every load measured.
-  const sql = connect({ url: config.DATABASE_URL, role: "downbeat_dispatcher", connectionsMax: 4, applicationName: "downbeat-dispatcher" });
+  const registry = new Registry();
+  const metrics = new DispatcherMetrics(registry);
+  const progress = new LoopProgress(systemClock);
+  const operations = await startOperations({
+    host: config.METRICS_HOST,
+    port: config.METRICS_PORT,
+    log,
+    metrics: () => metricsText(registry),
+    liveness: () => passingLiveness(progress, lifecycle.signal),
+    draining: lifecycle.signal,
+  });
+  lifecycle.onClose("operations", () => operations.close());
+  if (operations.url !== undefined) {
+    buildInfo(registry, "dispatcher");
+    processMetrics(registry);
+    // With the one for upkeep and the one that listens.
+    postgresConnections(registry, { url: config.DATABASE_URL, connectionsMax: connectionsMax + 2 });
+  }
+
+  const sql = connect({ url: config.DATABASE_URL, role: "downbeat_dispatcher", connectionsMax, applicationName: "downbeat-dispatcher" });
   lifecycle.onClose("postgres", () => sql.end({ timeout: 2 }));
 
   const queue = createQueueClient({
@@ -61,6 +89,9 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
     dispatcher,
     signal: lifecycle.signal,
     wake,
+    metrics,
+    progress,
+    onClaimed: () => progress.note(),
   });
   const ended = config.DISPATCH_FOR_SECONDS === 0 ? passes.then(() => upkeepOnce(upkeep)) : passes;
   lifecycle.onClose("passes", () => ended.catch(() => {}));
@@ -69,6 +100,7 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
     // A step ends within seconds; one that hangs on a dead connection must not hold up the end of the process.
     lifecycle.onClose("upkeep", () => Promise.race([upkept, systemClock.sleep(upkeepCloseMsMax)]));
   }
+  operations.started();
   return { ended, close: () => lifecycle.close(log) };
 }
 
