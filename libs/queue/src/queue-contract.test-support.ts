@@ -54,7 +54,7 @@ export function queueContract(serverName: string, start: () => Promise<QueueServ
         refs.map((ref) => ({ ...ref, delaySeconds })),
         20,
       );
-      expect(await sendWakeUps(client, queueUrl, wakeUps)).toEqual({ accepted: wakeUps, failed: [], refused: [] });
+      expect(await sendWakeUps(client, queueUrl, wakeUps)).toMatchObject({ accepted: wakeUps, failed: [], refused: [] });
     }
 
     test("the queue, its dead-letter queue and the redrive policy between them are made, and making them again changes nothing", async () => {
@@ -103,6 +103,22 @@ export function queueContract(serverName: string, start: () => Promise<QueueServ
         ),
       ).toBe(0);
       expect(await queueDepth(client, queueUrl)).toEqual({ visible: 0, inFlight: 0, delayed: 0 });
+    });
+
+    test("whether it knows fair queues or not, messages of several tenants all get in, and a refusal of their groups is news once", async () => {
+      const { queueUrl } = await makeQueue();
+      const wakeUps = packWakeUps(
+        newRefs(6).map((ref) => ({ ...ref, delaySeconds: 0 })),
+        1,
+      );
+      const news: boolean[] = [];
+      for (const batch of [wakeUps.slice(0, 3), wakeUps.slice(3)]) {
+        const { isGroupRefusalNew, ...result } = await sendWakeUps(client, queueUrl, batch);
+        expect(result).toEqual({ accepted: batch, failed: [], refused: [] });
+        news.push(isGroupRefusalNew);
+      }
+      expect(news[1]).toBe(false);
+      expect(await queueDepth(client, queueUrl)).toEqual({ visible: 6, inFlight: 0, delayed: 0 });
     });
 
     test("a message with a delay is kept back, and counted as delayed", async () => {

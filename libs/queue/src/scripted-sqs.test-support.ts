@@ -4,11 +4,11 @@ export interface SendEntry {
   Id: string;
   MessageBody: string;
   DelaySeconds: number;
-  MessageGroupId: string;
+  MessageGroupId?: string;
 }
 
-/** What the server says to one `SendMessageBatch`: its answer, or an HTTP status to fail with. */
-export type SendAnswer = { Successful?: object[]; Failed?: object[] } | number;
+/** What the server says to one `SendMessageBatch`: its answer, an HTTP status to fail with, or an error of its own with code 400. */
+export type SendAnswer = { Successful?: object[]; Failed?: object[] } | { __type: string; message: string } | number;
 
 export interface ScriptedSqs {
   readonly endpoint: string;
@@ -34,6 +34,7 @@ export async function startScriptedSqs(
     response.setHeader("content-type", "application/x-amz-json-1.0");
     if (typeof said === "number")
       response.writeHead(said).end(JSON.stringify({ __type: "com.amazonaws.sqs#InternalError", message: "no" }));
+    else if ("__type" in said) response.writeHead(400).end(JSON.stringify(said));
     else response.end(JSON.stringify({ Successful: [], Failed: [], ...said }));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -4,6 +4,7 @@ import { decodeWakeUp } from "@downbeat/queue/wake-up.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import type { RunKey } from "@downbeat/store/run-key.ts";
 import { arrangeRun, arrangeSchedule, type ArrangedSchedule, readRun } from "@downbeat/store/runs.test-support.ts";
+import { captureLog } from "@downbeat/testkit/captured-log.ts";
 import { ManualClock } from "@downbeat/testkit/manual-clock.ts";
 import { createTestDatabase, type TestDatabase } from "@downbeat/testkit/test-database.ts";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -45,6 +46,7 @@ async function createSender(
     queue,
     queueUrl: `${server.endpoint}/000000000000/runs`,
     clock: new ManualClock(now),
+    log: captureLog().log,
     runsPerMessage: 1,
     sendsInFlight: 1,
     lostAfterMs: 600_000,
@@ -192,4 +194,19 @@ test("a delay is whole seconds, ends at least a second before the run is due, an
     delaySecondsUntil(now + dueInMs, now),
   );
   expect(delays).toEqual([0, 0, 0, 0, 0, 1, 1, 74, 899, 900, 900]);
+});
+
+test("a server without fair queues gets every message all the same, and one line says what it means", async () => {
+  const runs = await arrangePending(3);
+  const { log, lines } = captureLog();
+  const refuse = { Code: "InvalidParameterValue", Message: "MessageGroupId is not valid for this queue type", SenderFault: true };
+  const answer = (entries: readonly SendEntry[]): SendAnswer =>
+    entries.some(({ MessageGroupId }) => MessageGroupId !== undefined)
+      ? { Failed: entries.map(({ Id }) => ({ Id, ...refuse })) }
+      : acceptAll(entries);
+  const sender = await createSender(answer, { log });
+  for (const run of runs) sender.send([run], { nowAt: now, askedAtMs: 0 });
+  await sender.settled();
+  expect(await countStates(runs)).toEqual({ queued: 3, pending: 0 });
+  expect(lines.map(({ level, msg }) => [level, msg])).toEqual([["warn", expect.stringContaining("does not support fair queues")]]);
 });

@@ -3,7 +3,7 @@ import { chunks, packWakeUps, type WakeUp } from "@downbeat/queue/pack-wake-ups.
 import { sendWakeUps } from "@downbeat/queue/send-wake-ups.ts";
 import type { Clock } from "@downbeat/runtime/clock.ts";
 import { failpoint } from "@downbeat/runtime/failpoint.ts";
-import { describeError } from "@downbeat/runtime/log.ts";
+import { describeError, type Log } from "@downbeat/runtime/log.ts";
 import { Slots } from "@downbeat/runtime/slots.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import { markQueued, type SentRun } from "@downbeat/store/mark-queued.ts";
@@ -19,6 +19,7 @@ export interface SenderOptions {
   queue: QueueClient;
   queueUrl: string;
   clock: Clock;
+  log: Log;
   runsPerMessage: number;
   sendsInFlight: number;
   lostAfterMs: number;
@@ -40,6 +41,9 @@ const visibleAheadMs = 1_000;
 /** The longest delay SQS knows. */
 const delaySecondsMax = 900;
 const messagesPerRequest = 10;
+
+const unfairQueue =
+  "the queue server does not support fair queues: messages are sent without their tenant, so a tenant with a large backlog can delay the others";
 
 /**
  * ③ Hands runs to the queue while the next batch is being claimed: `send` starts, `settled` waits. At most `sendsInFlight` requests are open. The first request that fails
@@ -101,7 +105,7 @@ export class Sender {
 
   /** The messages that the queue accepted; none when it is away. */
   async #sendRequest(wakeUps: readonly WakeUp[], askedAtMs: number): Promise<readonly WakeUp[]> {
-    const { queue, queueUrl, clock } = this.#options;
+    const { queue, queueUrl, clock, log } = this.#options;
     await this.#slots.take();
     try {
       if (this.#failure !== undefined) return [];
@@ -109,6 +113,7 @@ export class Sender {
       const waitedSeconds = Math.round((clock.monotonic() - askedAtMs) / 1_000);
       const timed = wakeUps.map((wakeUp) => ({ ...wakeUp, delaySeconds: Math.max(0, wakeUp.delaySeconds - waitedSeconds) }));
       const result = await sendWakeUps(queue, queueUrl, timed);
+      if (result.isGroupRefusalNew) log.warn({ queueUrl }, unfairQueue);
       await failpoint("dispatcher.message-batch-sent");
       // Refused entries are as unsent as failed ones: the ledger keeps them pending and the pass reports them, rather than giving up a tenant's run over an
       // answer of the queue that a person has to read first.
