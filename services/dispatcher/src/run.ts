@@ -17,6 +17,7 @@ import type { DispatcherConfig } from "./config.ts";
 import { dispatchLoop } from "./dispatch-loop.ts";
 import { DispatcherMetrics } from "./dispatcher-metrics.ts";
 import { passingLiveness } from "./passing-liveness.ts";
+import { createProcessReport } from "./process-report.ts";
 import { upkeepLoop, upkeepOnce, type UpkeepOptions } from "./upkeep-loop.ts";
 import { WakeSignal } from "./wake-signal.ts";
 import { watchTzdata } from "./watch-tzdata.ts";
@@ -79,6 +80,7 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
   lifecycle.onClose("postgres for upkeep", () => upkeepSql.end({ timeout: 2 }));
   const upkeep = upkeepOf(config, { sql: upkeepSql, clock: systemClock, log, dispatcher, signal: lifecycle.signal });
 
+  const report = createProcessReport({ clock: systemClock, log });
   const passes = dispatchLoop({
     sql,
     queue,
@@ -91,9 +93,13 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
     wake,
     metrics,
     progress,
-    onClaimed: () => progress.note(),
+    onClaimed: () => {
+      report.claimed();
+      progress.note();
+    },
   });
-  const ended = config.DISPATCH_FOR_SECONDS === 0 ? passes.then(() => upkeepOnce(upkeep)) : passes;
+  const done = config.DISPATCH_FOR_SECONDS === 0 ? passes.then(() => upkeepOnce(upkeep)) : passes;
+  const ended = done.finally(() => report.ended());
   lifecycle.onClose("passes", () => ended.catch(() => {}));
   if (config.DISPATCH_FOR_SECONDS !== 0) {
     const upkept = upkeepLoop(upkeep);
