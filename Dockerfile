@@ -48,12 +48,22 @@ COPY --from=bundle /app ./
 # By number, so that Kubernetes can see that it is not root.
 USER 1000:1000
 
-FROM base AS scheduler
+# Starts each entry once, as the user and at the place it will run, and keeps what Node compiled.
+FROM base AS compiled
+COPY --from=bundle /build/scripts/image/fill-compile-cache.ts /tmp/
+RUN node /tmp/fill-compile-cache.ts /app/lib /tmp/compile-cache && chmod -R a+rX /tmp/compile-cache
+
+FROM base AS image
+COPY --from=compiled --chown=0:0 /tmp/compile-cache /app/compile-cache
+# Read only from now on: a start finds what it needs, and writes nothing. For another user or Node it is as if there were none.
+ENV NODE_COMPILE_CACHE=/app/compile-cache
+
+FROM image AS scheduler
 LABEL org.opencontainers.image.title="downbeat-scheduler" \
       org.opencontainers.image.description="Downbeat's dispatcher and executor: claims what is due, and calls the targets. With the downbeat command line."
 CMD ["node", "/app/lib/executor.js"]
 
-FROM base AS api
+FROM image AS api
 LABEL org.opencontainers.image.title="downbeat-api" \
       org.opencontainers.image.description="Downbeat's REST API. With the downbeat command line."
 EXPOSE 4600
