@@ -8,12 +8,14 @@ export interface QueueDepth {
   delayed: number;
 }
 
-export async function queueDepth(client: QueueClient, queueUrl: string): Promise<QueueDepth> {
+/** Rejects when the queue does not answer, or the signal aborted first. */
+export async function queueDepth(client: QueueClient, queueUrl: string, signal?: AbortSignal): Promise<QueueDepth> {
   const { Attributes } = await client.send(
     new GetQueueAttributesCommand({
       QueueUrl: queueUrl,
       AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"],
     }),
+    signal === undefined ? {} : { abortSignal: signal },
   );
   return {
     visible: Number(Attributes?.["ApproximateNumberOfMessages"] ?? 0),

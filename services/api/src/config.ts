@@ -1,5 +1,6 @@
 import { keyRingProblem } from "@downbeat/delivery/seal.ts";
-import { commonConfig, flag, integer } from "@downbeat/runtime/config.ts";
+import { queueConfig } from "@downbeat/queue/config.ts";
+import { commonConfig, flag, integer, operationsConfig } from "@downbeat/runtime/config.ts";
 import * as z from "zod";
 
 export const apiConfig = z.object({
@@ -30,6 +31,12 @@ export const apiConfig = z.object({
     .describe(
       "The shortest time between two occurrences that a tenant's key may ask for, in seconds, unless the tenant has a limit of its own. Default 60. Administrators may go down to 1.",
     ),
+  SQS_QUEUE_URL: queueConfig.shape.SQS_QUEUE_URL.optional().describe(
+    "URL of the queue between dispatcher and executors, whose depth `/metrics` tells then; its dead-letter queue is the one with `-dlq`. Not set: nothing is told of the queue.",
+  ),
+  AWS_REGION: queueConfig.shape.AWS_REGION,
+  AWS_ENDPOINT_URL: queueConfig.shape.AWS_ENDPOINT_URL,
+  ...operationsConfig.shape,
   ...commonConfig.shape,
 });
 

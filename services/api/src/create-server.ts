@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import swagger from "@fastify/swagger";
 import { describeError, type Log } from "@downbeat/runtime/log.ts";
+import type { MetricsText } from "@downbeat/runtime/process-metrics.ts";
 import { fastify, type FastifyRequest } from "fastify";
 import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import { answerProblem } from "./http/answer-problem.ts";
@@ -25,12 +26,18 @@ import { timezoneRoutes } from "./operations/timezones.ts";
 import { timingQuestionRoutes } from "./schedules/timing-questions.ts";
 import { validateRequest } from "./http/validate-request.ts";
 
-export type ApiServerOptions = ApiParts & { log: Log };
+export interface ApiServerOptions extends ApiParts {
+  log: Log;
+  /** Counts requests. Default: nobody does. */
+  onAnswered?: (route: string, method: string, status: number, durationMs: number) => void;
+  /** What `/metrics` answers. Default: there is no such route. */
+  scrape?: () => Promise<MetricsText>;
+}
 
 const bodyBytesMax = 256 * 1024;
 
 /** The HTTP server with every route, not listening yet. Nothing is connected until a request needs it. */
-export async function createServer({ log, ...parts }: ApiServerOptions): Promise<Api> {
+export async function createServer({ log, onAnswered = () => {}, scrape, ...parts }: ApiServerOptions): Promise<Api> {
   const server: Api = fastify({
     logger: false,
     bodyLimit: bodyBytesMax,
@@ -47,7 +54,7 @@ export async function createServer({ log, ...parts }: ApiServerOptions): Promise
     answerProblem(new Problem("route_not_found", { detail: "See /api/v1/openapi.json." }), request, reply),
   );
   acceptJson(server);
-  logRequests(server, log);
+  logRequests(server, log, onAnswered);
   letGoWhenClosing(server);
   const methods = collectRoutes(server);
 
@@ -89,7 +96,7 @@ export async function createServer({ log, ...parts }: ApiServerOptions): Promise
   await server.register(async (root) => {
     const api: Api = root.withTypeProvider<ZodTypeProvider>();
     healthRoutes(api, parts, { isDocumented: false });
-    metricsRoute(api, parts);
+    if (scrape !== undefined) metricsRoute(api, scrape);
   });
   refuseOtherMethods(server, methods);
   return server;
@@ -117,12 +124,13 @@ function letGoWhenClosing(server: Api): void {
 }
 
 /** Exactly one line for each request: who, what, how it ended, how long it took. Never headers, query or body. */
-function logRequests(server: Api, log: Log): void {
+function logRequests(server: Api, log: Log, onAnswered: NonNullable<ApiServerOptions["onAnswered"]>): void {
   server.addHook("onRequest", async (request, reply) => {
     void reply.header("x-request-id", request.id);
   });
   server.addHook("onResponse", async (request, reply) => {
     const { statusCode } = reply;
+    onAnswered(request.routeOptions.url ?? "unknown", request.method, statusCode, reply.elapsedTime);
     const line = { ...requestFields(request), status: statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 };
     if (request.failure === undefined) {
       const isProbe = /\/(health|metrics)$/.test(request.routeOptions.url ?? "") && statusCode === 200;

@@ -57,6 +57,8 @@ export async function startTestApi(overrides: Partial<ApiConfig> = {}): Promise<
     // Tests want to see several occurrences; what tenants may ask for has its own test.
     TENANT_INTERVAL_SECONDS_MIN: 1,
     LOG_LEVEL: "debug",
+    AWS_REGION: "us-east-1",
+    METRICS_HOST: "127.0.0.1",
     ...overrides,
   };
   const service = await runApi(config, { log });

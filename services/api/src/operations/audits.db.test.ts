@@ -1,3 +1,4 @@
+import { samplesOf } from "@downbeat/testkit/metric-samples.ts";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startTestApi, type TestApi, type TestTenant } from "../start-test-api.test-support.ts";
 
@@ -30,16 +31,11 @@ async function record(ago: number, { lost = 0, unexpected = 0 } = {}): Promise<v
 
 describe("GET /metrics", () => {
   const scrape = () => api.call("GET", "/metrics");
-  /** Samples by name. */
+  /** The audit's samples by name. */
   const samples = (text: string) =>
-    Object.fromEntries(
-      text
-        .split("\n")
-        .filter((line) => line !== "" && !line.startsWith("#"))
-        .map((line) => line.split(" ")),
-    ) as Record<string, string>;
+    Object.fromEntries(Object.entries(samplesOf(text)).filter(([series]) => series.startsWith("downbeat_audit_")));
 
-  it("needs no key and says nothing before the first audit: no number is not a zero", async () => {
+  it("needs no key and says nothing of audits before the first one: no number is not a zero", async () => {
     const { status, headers, text } = await scrape();
     expect(status).toBe(200);
     expect(headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
@@ -52,11 +48,11 @@ describe("GET /metrics", () => {
     const { text } = await scrape();
     const { downbeat_audit_age_seconds: age, ...others } = samples(text);
     expect(others).toEqual({
-      downbeat_audit_difference_occurrences: "0",
-      downbeat_audit_expected_occurrences: "10080",
-      downbeat_audit_schedules: "7",
+      downbeat_audit_difference_occurrences: 0,
+      downbeat_audit_expected_occurrences: 10_080,
+      downbeat_audit_schedules: 7,
     });
-    expect(Number(age)).toBeGreaterThanOrEqual(100);
+    expect(age).toBeGreaterThanOrEqual(100);
     for (const name of ["difference_occurrences", "age_seconds", "expected_occurrences", "schedules"]) {
       expect(text).toMatch(new RegExp(`^# HELP downbeat_audit_${name} \\S.*\\n# TYPE downbeat_audit_${name} gauge$`, "m"));
     }
@@ -65,7 +61,7 @@ describe("GET /metrics", () => {
   it("adds up what was lost and what is unexpected, and names no tenant", async () => {
     await record(0, { lost: 2, unexpected: 3 });
     const { text } = await scrape();
-    expect(samples(text)["downbeat_audit_difference_occurrences"]).toBe("5");
+    expect(samples(text)["downbeat_audit_difference_occurrences"]).toBe(5);
     expect(text).not.toContain("acme");
     expect(text).not.toContain(finding.schedule);
   });

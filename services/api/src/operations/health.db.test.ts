@@ -1,15 +1,8 @@
 import { createLog } from "@downbeat/runtime/log.ts";
-import { connect as dial, createServer, type Server, type Socket } from "node:net";
+import { startLink } from "@downbeat/testkit/link.ts";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { runApi } from "../run.ts";
 import { startTestApi, type TestApi, type TestTenant } from "../start-test-api.test-support.ts";
-
-/** The way from the API to Postgres, which a test can cut. */
-interface Link {
-  url: string;
-  cut(): void;
-  mend(): Promise<void>;
-}
 
 let api: TestApi;
 let acme: TestTenant;
@@ -33,8 +26,10 @@ it("needs no key, at both of its addresses, and tells how long ago a dispatcher 
 });
 
 it("without Postgres every request is 503 with Retry-After, also one in the middle of its transaction, and all is well again by itself", async () => {
-  const link = await startLink(new URL(api.database.url));
-  const service = await runApi({ ...api.config, DATABASE_URL: link.url }, { log: createLog("api", "silent") });
+  const url = new URL(api.database.url);
+  const link = await startLink({ host: url.hostname, port: Number(url.port) });
+  url.host = `127.0.0.1:${link.port}`;
+  const service = await runApi({ ...api.config, DATABASE_URL: url.href }, { log: createLog("api", "silent") });
   const ask = (method: string, path: string) =>
     fetch(`${service.url}${path}`, { method, headers: { authorization: `Bearer ${acme.key}` } });
   expect((await ask("GET", "/api/v1/schedules/hourly")).status).toBe(200);
@@ -73,38 +68,3 @@ it("without Postgres every request is 503 with Retry-After, also one in the midd
   await service.close();
   link.cut();
 });
-
-async function startLink(database: URL): Promise<Link> {
-  const sockets = new Set<Socket>();
-  const open = (port: number): Promise<Server> =>
-    new Promise((resolve) => {
-      const server = createServer((near) => {
-        const far = dial({ host: database.hostname, port: Number(database.port) });
-        for (const [from, to] of [
-          [near, far],
-          [far, near],
-        ] as const) {
-          sockets.add(from);
-          from.on("error", () => {}).on("close", () => to.destroy());
-          from.pipe(to);
-        }
-      });
-      server.listen(port, "127.0.0.1", () => resolve(server));
-    });
-  let server = await open(0);
-  const { port } = server.address() as { port: number };
-  const url = new URL(database);
-  url.host = `127.0.0.1:${port}`;
-  const cut = () => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    sockets.clear();
-  };
-  return {
-    url: url.href,
-    cut,
-    mend: async () => {
-      server = await open(port);
-    },
-  };
-}

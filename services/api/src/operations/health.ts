@@ -1,8 +1,8 @@
 import type { Sql } from "@downbeat/store/connect.ts";
 import { tenantTransaction } from "@downbeat/store/tenant-transaction.ts";
-import { sql as fragment } from "kysely";
 import * as z from "zod";
 import type { Api, ApiParts } from "../api.ts";
+import { readLastPassAge } from "./read-installation.ts";
 
 const healthSchema = z
   .object({
@@ -43,16 +43,8 @@ export function healthRoutes(api: Api, { sql, version }: ApiParts, { isDocumente
   });
 }
 
-async function lastPassAge(sql: Sql): Promise<number | null> {
-  const row = await tenantTransaction(sql, { kind: "platform" }, (database) =>
-    database
-      .selectFrom("downbeat.dispatch_passes")
-      .select(fragment<number>`extract(epoch from clock_timestamp() - finished_at)::float8`.as("age"))
-      .orderBy("started_at", "desc")
-      .limit(1)
-      .executeTakeFirst(),
-  );
-  return row === undefined ? null : Math.max(0, Math.round(row.age * 10) / 10);
+function lastPassAge(sql: Sql): Promise<number | null> {
+  return tenantTransaction(sql, { kind: "platform" }, readLastPassAge);
 }
 
 function unanswered(): Promise<"down"> {

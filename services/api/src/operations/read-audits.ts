@@ -1,5 +1,4 @@
-import type { Sql } from "@downbeat/store/connect.ts";
-import { type TenantDatabase, tenantTransaction } from "@downbeat/store/tenant-transaction.ts";
+import type { TenantDatabase } from "@downbeat/store/tenant-transaction.ts";
 import { sql as fragment } from "kysely";
 
 export interface LastAudit {
@@ -11,16 +10,14 @@ export interface LastAudit {
 }
 
 /** The audit that finished last, if any did. Index: audit_passes_started_at, one row. */
-export async function readLastAudit(sql: Sql): Promise<LastAudit | undefined> {
-  const row = await tenantTransaction(sql, { kind: "platform" }, (database) =>
-    database
-      .selectFrom("downbeat.audit_passes")
-      .select(["lost", "unexpected", "expected", "schedules"])
-      .select(fragment<number>`extract(epoch from clock_timestamp() - finished_at)::float8`.as("age"))
-      .orderBy("started_at", "desc")
-      .limit(1)
-      .executeTakeFirst(),
-  );
+export async function selectLastAudit(database: TenantDatabase): Promise<LastAudit | undefined> {
+  const row = await database
+    .selectFrom("downbeat.audit_passes")
+    .select(["lost", "unexpected", "expected", "schedules"])
+    .select(fragment<number>`extract(epoch from clock_timestamp() - finished_at)::float8`.as("age"))
+    .orderBy("started_at", "desc")
+    .limit(1)
+    .executeTakeFirst();
   if (row === undefined) return undefined;
   const { lost, unexpected, expected, schedules, age } = row;
   return {

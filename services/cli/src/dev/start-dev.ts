@@ -72,6 +72,8 @@ export async function startDev(options: StartOptions): Promise<DevInstallation> 
       API_HOST: "127.0.0.1",
       API_PORT: String(config.DOWNBEAT_API_PORT),
       DISPATCH_FOR_SECONDS: "forever",
+      // Three services in one process cannot share a port; the API tells its metrics on its own.
+      METRICS_PORT: "",
       // Ctrl+C must not wait for slow targets: what is cut off is delivered after the next start.
       DRAIN_SECONDS: "2",
     },
