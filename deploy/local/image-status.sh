@@ -9,4 +9,4 @@ echo "=== On the nodes ==="
 k get nodes -o jsonpath='{range .items[*].status.images[*].names[*]}{@}{"\n"}{end}' | grep downbeat- | sort -u || echo "none: make image-load CLUSTER=$CLUSTER"
 echo
 echo "=== Asked for by pods ==="
-k get pods -o custom-columns='POD:.metadata.name,IMAGE:.spec.containers[0].image,STATE:.status.containerStatuses[0].state' -l app.kubernetes.io/part-of=downbeat
+k get pods -o custom-columns='POD:.metadata.name,IMAGE:.spec.containers[0].image,STATE:.status.phase' -l app.kubernetes.io/part-of=downbeat
