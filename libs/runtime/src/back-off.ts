@@ -11,6 +11,8 @@ export interface BackOffOptions<Result = unknown> {
   action: string;
   /** Errors that waiting cannot mend (a bug, a refused permission) are thrown at once. Default: everything is worth waiting for. */
   isTransient?: (error: unknown) => boolean;
+  /** What the log line says of an error. Default, and where it answers nothing: the error's message. */
+  describe?: (error: unknown) => string | undefined;
   firstDelayMs?: number;
   delayMsMax?: number;
   /** Shared by all callers that do the same `action`, and kept between calls. Default: one of its own. */
@@ -41,7 +43,7 @@ export class StoppedError extends Error {
  */
 export async function keepTrying<Result>(act: () => Promise<Result>, options: BackOffOptions<Result>): Promise<Result> {
   const { clock, random, log, signal, action, isTransient = () => true, firstDelayMs = 500, delayMsMax = 15_000 } = options;
-  const { outage = new Outage(), isProof = () => true } = options;
+  const { outage = new Outage(), isProof = () => true, describe } = options;
   for (;;) {
     if (signal.aborted) throw new StoppedError(`stopped while trying to ${action}`);
     try {
@@ -61,7 +63,10 @@ export async function keepTrying<Result>(act: () => Promise<Result>, options: Ba
         outage.lastFailure = error;
         outage.nextTryAtMs = nowMs + delayMs;
         const { failures } = outage;
-        log.warn({ action, failures, retryInMs: Math.round(delayMs), err: error }, `cannot ${action}: ${describeError(error)}`);
+        log.warn(
+          { action, failures, retryInMs: Math.round(delayMs), err: error },
+          `cannot ${action}: ${describe?.(error) ?? describeError(error)}`,
+        );
       }
       await clock.sleep(outage.nextTryAtMs - nowMs, signal);
     }

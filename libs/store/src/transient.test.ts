@@ -8,26 +8,14 @@ test.for([
   ["the connection broke or was closed", ["CONNECTION_CLOSED", "CONNECTION_ENDED", "CONNECTION_DESTROYED", "08006", "08001"]],
   ["the server stops, starts or is a standby", ["57P01", "57P02", "57P03", "25006"]],
   ["the server is out of disk, memory or connections", ["53100", "53200", "53300"]],
+  ["the schema is not there yet, or older than the program", ["3F000", "42P01", "42703", "42883", "42704"]],
   ["the statement was the victim of another, or of a timeout", ["40001", "40P01", "57014", "25P03"]],
 ] as const)("waiting can mend it when %s", ([, codes]) => {
   expect(codes.filter((code) => !isTransientDatabaseError(withCode(code)))).toEqual([]);
 });
 
 test("what waiting cannot mend is not repeated: a bug, a refused permission, a wrong password, anything that is no database error", () => {
-  for (const code of [
-    "42601",
-    "42501",
-    "42P01",
-    "23505",
-    "22021",
-    "28P01",
-    "3D000",
-    "0A000",
-    "ERR_INVALID_ARG_TYPE",
-    53100,
-    undefined,
-    "",
-  ]) {
+  for (const code of ["42601", "42501", "23505", "22021", "28P01", "3D000", "0A000", "ERR_INVALID_ARG_TYPE", 53100, undefined, ""]) {
     expect([code, isTransientDatabaseError(withCode(code))]).toEqual([code, false]);
   }
   for (const thrown of [undefined, null, "53100", new TypeError("bug")]) expect(isTransientDatabaseError(thrown)).toBe(false);

@@ -1,11 +1,18 @@
+import { describeSchemaBehind } from "./schema-behind.ts";
+
 /**
- * Whether waiting can mend a database error: the server is away, starting, out of connections, or chose this transaction as a victim. Everything else (a wrong
- * statement, a refused permission) is a bug or a misconfiguration, and repeating it would only hide it.
+ * Whether waiting can mend a database error: the server is away, starting, out of connections, not migrated to this version yet, or chose this transaction as a victim.
+ * Everything else (a wrong statement, a refused permission) is a bug or a misconfiguration, and repeating it would only hide it.
  */
 export function isTransientDatabaseError(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   if (typeof code !== "string") return false;
-  return transientNetworkCodes.has(code) || transientSqlStates.has(code) || transientSqlClasses.has(code.slice(0, 2));
+  return (
+    transientNetworkCodes.has(code) ||
+    transientSqlStates.has(code) ||
+    transientSqlClasses.has(code.slice(0, 2)) ||
+    describeSchemaBehind(error) !== undefined
+  );
 }
 
 /** Repeats `act`, up to three times, when it was the victim of a deadlock or a serialization failure: nothing was written, and going again at once is right (F8). */

@@ -2,6 +2,7 @@ import { keepTrying, Outage, StoppedError } from "@downbeat/runtime/back-off.ts"
 import type { LoopProgress } from "@downbeat/runtime/loop-progress.ts";
 import type { Random } from "@downbeat/runtime/random.ts";
 import { readyPartitions } from "@downbeat/store/ensure-partitions.ts";
+import { describeSchemaBehind } from "@downbeat/store/schema-behind.ts";
 import { type PassCounts, type PassOptions, runPass } from "./pass.ts";
 import { SendError } from "./send-claimed.ts";
 import type { WakeSignal } from "./wake-signal.ts";
@@ -36,7 +37,7 @@ export async function dispatchLoop(options: DispatchLoopOptions): Promise<void> 
   const minute = new AbortController();
   if (forSeconds !== "forever") void clock.sleep(forSeconds * 1_000, stop).then(() => minute.abort());
   const signal = AbortSignal.any([stop, minute.signal]);
-  const trying = { clock, random, log, signal };
+  const trying = { clock, random, log, signal, describe: describeSchemaBehind };
   const outage = new Outage();
   let partitionsAtMs = Number.NEGATIVE_INFINITY;
   let failedAtMs = Number.NEGATIVE_INFINITY;

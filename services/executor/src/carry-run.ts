@@ -6,6 +6,7 @@ import type { Slots } from "@downbeat/runtime/slots.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
 import { renewLeases } from "@downbeat/store/renew-leases.ts";
+import { describeSchemaBehind } from "@downbeat/store/schema-behind.ts";
 import { isTransientDatabaseError, retryLostRace } from "@downbeat/store/transient.ts";
 import type { DatabaseTime } from "./database-time.ts";
 import { deliver, type Delivered, type DeliverOptions } from "./deliver.ts";
@@ -83,7 +84,16 @@ async function renewLease(
   run: LeasedRun,
   { sql, leaseMs, clock, random, log, draining, renewing }: CarryRunOptions,
 ): Promise<"held" | "fenced" | "uncalled"> {
-  const trying = { clock, random, log, signal: draining, action: "renew leases", outage: renewing, isTransient: isTransientDatabaseError };
+  const trying = {
+    clock,
+    random,
+    log,
+    signal: draining,
+    action: "renew leases",
+    outage: renewing,
+    isTransient: isTransientDatabaseError,
+    describe: describeSchemaBehind,
+  };
   try {
     const held = await keepTrying(() => retryLostRace(() => renewLeases(sql, [run], leaseMs)), trying);
     return held.has(run.leaseToken) ? "held" : "fenced";

@@ -15,6 +15,7 @@ import type { Sql } from "@downbeat/store/connect.ts";
 import type { LeasedRun } from "@downbeat/store/lease-runs.ts";
 import { rejectMessages } from "@downbeat/store/reject-messages.ts";
 import { returnLeases } from "@downbeat/store/return-leases.ts";
+import { describeSchemaBehind } from "@downbeat/store/schema-behind.ts";
 import { isTransientDatabaseError } from "@downbeat/store/transient.ts";
 import { type AttemptMetrics, carryRun, type CarryRunOptions } from "./carry-run.ts";
 import type { ExecutorConfig } from "./config.ts";
@@ -212,6 +213,7 @@ export class Executor {
       action: "keep a rejected message",
       outage: this.#rejecting,
       isTransient: isTransientDatabaseError,
+      describe: describeSchemaBehind,
     };
     const isKept = await keepTrying(() => rejectMessages(sql, rejected), trying).then(
       () => true,

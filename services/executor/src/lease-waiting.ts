@@ -8,6 +8,7 @@ import { type LeaseAnswer, type LeasedRun, leaseRuns } from "@downbeat/store/lea
 import { instantOfRunId } from "@downbeat/store/run-id.ts";
 import type { RunKey } from "@downbeat/store/run-key.ts";
 import { settleHeld } from "@downbeat/store/settle-held.ts";
+import { describeSchemaBehind } from "@downbeat/store/schema-behind.ts";
 import { isTransientDatabaseError, retryLostRace } from "@downbeat/store/transient.ts";
 import { wakeWaiting } from "@downbeat/store/wake-waiting.ts";
 import type { DatabaseTime } from "./database-time.ts";
@@ -196,7 +197,7 @@ export class LeaseWaiting {
 
   async #lease(batch: readonly ReceivedRun[]): Promise<void> {
     const { sql, endpoints, databaseTime, clock, random, log, executor, leaseMs, holdMsMax, signal } = this.#options;
-    const trying = { clock, random, log, signal, isTransient: isTransientDatabaseError };
+    const trying = { clock, random, log, signal, isTransient: isTransientDatabaseError, describe: describeSchemaBehind };
     const result = await keepTrying(
       async () => {
         const askedAt = clock.monotonic();
@@ -237,7 +238,15 @@ export class LeaseWaiting {
   /** Never rejects. */
   async #settleHeld(held: readonly ReceivedRun[]): Promise<void> {
     const { sql, clock, random, log, executor, signal, onSettled } = this.#options;
-    const trying = { clock, random, log, signal, isTransient: isTransientDatabaseError, action: "settle overlapping runs" };
+    const trying = {
+      clock,
+      random,
+      log,
+      signal,
+      isTransient: isTransientDatabaseError,
+      describe: describeSchemaBehind,
+      action: "settle overlapping runs",
+    };
     const answers = await keepTrying(() => settleHeld(sql, held, executor), trying).catch((error: unknown) => {
       if (!(error instanceof StoppedError)) this.#failed(error);
     });

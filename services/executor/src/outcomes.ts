@@ -6,6 +6,7 @@ import type { Random } from "@downbeat/runtime/random.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import { pauseFailing } from "@downbeat/store/pause-failing.ts";
 import { type AttemptRecord, type RecordedOutcome, recordOutcomes } from "@downbeat/store/record-outcomes.ts";
+import { describeSchemaBehind } from "@downbeat/store/schema-behind.ts";
 import { isTransientDatabaseError, retryLostRace } from "@downbeat/store/transient.ts";
 import { wakeDispatchers } from "@downbeat/store/wake-dispatchers.ts";
 import { wakeWaiting } from "@downbeat/store/wake-waiting.ts";
@@ -79,6 +80,7 @@ export class Outcomes {
         action: "record outcomes",
         outage: this.#outage,
         isTransient: isTransientDatabaseError,
+        describe: describeSchemaBehind,
       });
     } catch (error) {
       // One row that Postgres will not take must not cost the other ninety-nine theirs.

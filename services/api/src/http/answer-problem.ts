@@ -1,3 +1,4 @@
+import { describeSchemaBehind } from "@downbeat/store/schema-behind.ts";
 import { isTransientDatabaseError } from "@downbeat/store/transient.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Problem, type ProblemCode, problemBody } from "./problem.ts";
@@ -12,7 +13,8 @@ declare module "fastify" {
 /** Answers an error as problem+json. What is not meant for the caller stays in `request.failure`, and from there reaches the log once. */
 export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = toProblem(error);
-  if (problem.status >= 500) request.failure = error;
+  const schemaBehind = describeSchemaBehind(error);
+  if (problem.status >= 500) request.failure = schemaBehind === undefined ? error : new Error(schemaBehind, { cause: error });
   return reply.code(problem.status).headers(problem.headers).type("application/problem+json").send(problemBody(problem, request.id));
 }
 
@@ -25,6 +27,12 @@ export function toProblem(error: unknown): Problem {
   if (code === "23505" && constraint !== undefined && takenNames[constraint] !== undefined) {
     const { field, message } = takenNames[constraint];
     return new Problem("name_taken", { errors: [{ field, message }] });
+  }
+  if (describeSchemaBehind(error) !== undefined) {
+    return new Problem("unavailable", {
+      detail: "The database has not been brought to this version yet; try again in a moment.",
+      headers: { "retry-after": "5" },
+    });
   }
   if (isTransientDatabaseError(error)) {
     return new Problem("unavailable", {
