@@ -39,6 +39,7 @@ check: $(INSTALLED) ## Format, lint, types, and whether generated documents are 
 format: $(INSTALLED) ## Rewrite sources and generated documents as `make check` wants them
 	@$(WITH_NODE) oxfmt
 	@$(WITH_NODE) node scripts/write-configuration.ts
+	@$(WITH_NODE) node scripts/write-metrics.ts
 	@$(WITH_NODE) node scripts/write-presets.ts
 	@$(WITH_NODE) node services/api/src/write-openapi.ts
 

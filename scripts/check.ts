@@ -14,6 +14,7 @@ const steps: readonly { name: string; command: readonly string[] }[] = [
   { name: "openapi document is current", command: ["node", "services/api/src/write-openapi.ts", "--check"] },
   { name: "table of presets is current", command: ["node", "scripts/write-presets.ts", "--check"] },
   { name: "configuration table is current", command: ["node", "scripts/write-configuration.ts", "--check"] },
+  { name: "table of metrics is current", command: ["node", "scripts/write-metrics.ts", "--check"] },
 ];
 
 let failures = 0;

@@ -22,7 +22,7 @@ export class DispatcherMetrics implements PassMetrics {
     });
     this.#passes = new Counter({
       name: "downbeat_passes_total",
-      help: "Passes that have ended. `error`: Postgres or the queue failed it.",
+      help: "Passes that have ended: `ok`, or `error` where Postgres or the queue failed them.",
       labelNames: ["result"],
       registers,
     });

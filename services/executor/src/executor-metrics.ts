@@ -52,7 +52,7 @@ export class ExecutorMetrics implements ExecutorCounters {
     const tenant = isByTenant ? (["tenant"] as const) : [];
     this.#attempts = new Counter({
       name: "downbeat_attempts_total",
-      help: "Attempts that have ended, by what they came to, its code as the log has it, and what became of the run: succeeded, retrying, failed, or fenced.",
+      help: "Attempts that have ended, by their outcome and code as the log has them, and by what became of the run: `succeeded`, `retrying`, `failed`, or `fenced` when another executor holds it.",
       labelNames: ["outcome", "code", "state", ...tenant],
       registers,
     });

@@ -46,7 +46,8 @@ function withinTime<Result>(reading: Promise<Result>): Promise<Result> {
   return Promise.race([reading, late]).finally(() => clearTimeout(timer));
 }
 
-function postgresGauges(registry: Registry, installation: Installation | undefined): void {
+/** Adds what the database says; undefined: it said nothing. */
+export function postgresGauges(registry: Registry, installation: Installation | undefined): void {
   const gauge = (name: string, help: string, value: number) => new Gauge({ name, help, registers: [registry] }).set(value);
   gauge(
     "downbeat_postgres_up",
@@ -67,10 +68,14 @@ function postgresGauges(registry: Registry, installation: Installation | undefin
     for (const [result, value] of Object.entries(values)) gauges.set({ result }, value);
   };
   const { ok, error, claimed, missed, sent, sendFailed, swept } = passes;
-  byResult("downbeat_passes_last_5m", "Passes of all dispatchers that began in the last 5 minutes.", { ok, error });
+  byResult(
+    "downbeat_passes_last_5m",
+    "Passes of all dispatchers that began in the last 5 minutes: `ok`, or `error` where Postgres or the queue failed them.",
+    { ok, error },
+  );
   byResult(
     "downbeat_pass_runs_last_5m",
-    "What these passes did: runs claimed, occurrences missed, runs sent, not taken by the queue, and taken up again.",
+    "What these passes did: runs `claimed`, occurrences `missed`, runs `sent` to the queue or not taken by it (`send_failed`), silent runs taken up again (`swept`).",
     {
       claimed,
       missed,
@@ -93,7 +98,8 @@ function postgresGauges(registry: Registry, installation: Installation | undefin
   if (audit !== undefined) auditGauges(gauge, audit);
 }
 
-function queueGauges(registry: Registry, { main, deadLetter }: QueueDepths): void {
+/** Adds the depths that could be read. */
+export function queueGauges(registry: Registry, { main, deadLetter }: QueueDepths): void {
   const isUp = main !== undefined && deadLetter !== undefined;
   new Gauge({
     name: "downbeat_queue_up",
@@ -102,7 +108,7 @@ function queueGauges(registry: Registry, { main, deadLetter }: QueueDepths): voi
   }).set(isUp ? 1 : 0);
   const messages = new Gauge({
     name: "downbeat_queue_messages",
-    help: "Messages in the queue, approximately, as SQS counts them: visible, in flight, and delayed until their runs are near. Absent when it cannot be read.",
+    help: "Messages in the `main` and the `dead_letter` queue, approximately, as SQS counts them: `visible`, `in_flight`, and `delayed` until their runs are near. Absent when the queue cannot be read.",
     labelNames: ["queue", "state"],
     registers: [registry],
   });
