@@ -1,0 +1,102 @@
+import { until } from "@downbeat/testkit/until.ts";
+import { allEnded, databaseNow, type LedgerRun, readLedger } from "./ledger.ts";
+import type { Call } from "./receiver-log.ts";
+import type { System } from "./system.ts";
+import { createTenant, type Tenant } from "./tenant.ts";
+
+export interface LoadOptions {
+  purpose: string;
+  /** How many schedules, each of which is due each second. */
+  schedules: number;
+  /** How long the receiver takes to answer, in ms: with a second's worth of it, every executor has calls in flight at any time. */
+  delayMs?: number;
+}
+
+/** What came of a load: what had to be, what is recorded, and what the receiver saw. */
+export interface LoadResult {
+  tenant: Tenant;
+  /** For each schedule what its rule and the instant at which it was paused say, and nothing else. */
+  expected: ReadonlyMap<string, Expected>;
+  ledger: readonly LedgerRun[];
+  calls: readonly Call[];
+}
+
+export interface Expected {
+  /** The occurrences up to and with the instant of the pause, in ms since 1970: what was due still runs. */
+  occurrences: readonly number[];
+  /** Occurrences between the two were perhaps leased already, and then ran. Later ones were taken back. */
+  pausedAt: number;
+  withdrawnFrom: number;
+}
+
+/** An executor leases a run this long before its instant; a pause takes it back no more. */
+const leaseAheadMs = 250;
+
+/** Schedules that are due each second until the load is stopped. All of their occurrences run, however late and beside each other: what is lost is lost by a fault and not by a policy. */
+export class Load {
+  readonly tenant: Tenant;
+  readonly #system: System;
+  /** The first occurrence of each schedule, by id; ms since 1970. */
+  readonly #firstAt: ReadonlyMap<string, number>;
+
+  private constructor(system: System, tenant: Tenant, firstAt: ReadonlyMap<string, number>) {
+    this.#system = system;
+    this.tenant = tenant;
+    this.#firstAt = firstAt;
+  }
+
+  static async start(system: System, { purpose, schedules: count, delayMs = 300 }: LoadOptions): Promise<Load> {
+    const tenant = await createTenant(system, purpose);
+    const anchorAt = Math.floor((await databaseNow(system.sql)) / 1_000) * 1_000;
+    const created = await tenant.schedule(
+      Array.from({ length: count }, (_, index) => ({
+        name: `load-${index + 1}`,
+        interval_seconds: 1,
+        anchor_at: new Date(anchorAt).toISOString(),
+        target: { path: `/hook?delay_ms=${delayMs}` },
+        misfire: "all",
+        grace_seconds: null,
+        overlap: "allow",
+        max_instances: 1_000,
+      })),
+    );
+    // The first occurrence of each is what the API answered: the first full second after it was created.
+    return new Load(system, tenant, new Map(created.map(({ id, next_run_at }) => [id, Date.parse(next_run_at ?? "")])));
+  }
+
+  /** Resolves when `count` more calls have been made for it than before. */
+  async flows(count: number): Promise<void> {
+    const before = (await this.tenant.calls()).length;
+    await until(`${count} calls of ${this.tenant.slug}`, async () => (await this.tenant.calls()).length >= before + count, {
+      deadlineMs: this.#system.settleMsMax,
+      everyMs: 100,
+    });
+  }
+
+  /** The executors that have a call of it in flight. */
+  async callers(): Promise<string[]> {
+    const rows = await this.#system.sql<{ executor: string }[]>`
+      select distinct executor from downbeat.runs where tenant_id = ${this.tenant.id} and state = 'running' and executor is not null`;
+    return rows.map(({ executor }) => executor);
+  }
+
+  /** Pauses the schedules and waits until every run has come to its end. */
+  async stop(): Promise<LoadResult> {
+    const { sql, settleMsMax } = this.#system;
+    await this.tenant.rest.call("POST", "/schedules/bulk", { action: "pause", filter: { all: true } });
+    await allEnded(sql, this.tenant, settleMsMax);
+    const pauses = await sql<{ id: string; at: number }[]>`
+      select id, (extract(epoch from paused_at) * 1000)::float8 as at from downbeat.schedules where tenant_id = ${this.tenant.id}`;
+    const pausedAt = new Map(pauses.map(({ id, at }) => [id, at]));
+    const expected = new Map([...this.#firstAt].map(([id, firstAt]) => [id, expectedUntil(pausedAt.get(id) ?? Number.NaN, firstAt)]));
+    const result = { tenant: this.tenant, expected, ledger: await readLedger(sql, this.tenant.id), calls: await this.tenant.calls() };
+    await this.tenant.clear();
+    return result;
+  }
+}
+
+function expectedUntil(pausedAt: number, firstAt: number): Expected {
+  const count = Math.floor((pausedAt - firstAt) / 1_000) + 1;
+  const occurrences = Array.from({ length: count }, (_, index) => firstAt + index * 1_000);
+  return { occurrences, pausedAt, withdrawnFrom: pausedAt + leaseAheadMs };
+}
