@@ -40,10 +40,17 @@ export interface ServiceProcess {
   kill(): Promise<void>;
 }
 
-export interface ServiceProcessOptions {
+export type ServiceProcessOptions = ServiceProcessSettings &
+  (
+    | {
+        /** Path of the service's `main.ts`, started with the Node that runs the test. */
+        main: string;
+      }
+    | { command: readonly [program: string, ...parameters: string[]] }
+  );
+
+interface ServiceProcessSettings {
   name: string;
-  /** Path of the service's `main.ts`. */
-  main: string;
   /** All of its environment, except what Node itself needs. */
   environment: Readonly<Record<string, string>>;
   /** Where it shall stop for ever: a failpoint, with `:n` at its n-th passage. */
@@ -60,9 +67,10 @@ process.once("exit", () => {
   for (const child of children) child.kill("SIGKILL");
 });
 
-/** Starts `main` with the Node that runs the test. */
-export function startServiceProcess({ name, main, environment, failpoint }: ServiceProcessOptions): ServiceProcess {
-  const child = spawn(process.execPath, [main], {
+export function startServiceProcess(options: ServiceProcessOptions): ServiceProcess {
+  const { name, environment, failpoint } = options;
+  const [program, ...parameters] = "main" in options ? [process.execPath, options.main] : options.command;
+  const child = spawn(program, parameters, {
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       PATH: process.env["PATH"],
@@ -73,7 +81,7 @@ export function startServiceProcess({ name, main, environment, failpoint }: Serv
       ...(failpoint === undefined ? {} : { DOWNBEAT_FAILPOINT: failpoint }),
     },
   });
-  if (child.pid === undefined) throw new Error(`cannot start ${name} (${main})`);
+  if (child.pid === undefined) throw new Error(`cannot start ${name} (${[program, ...parameters].join(" ")})`);
   const pid = child.pid;
   const output: string[] = [];
   const logs: LogLine[] = [];
