@@ -1,6 +1,7 @@
 /**
  * AWS keys in a cluster (rule K3): pods get their identity from IRSA or Pod Identity, so a key in an environment variable, a ConfigMap or a Secret is a mistake.
- * The one exception is the bundled local queue, which wants any key to be sent and reads none; there the value itself says that it opens nothing.
+ * The one exception is a queue server that is not AWS, such as the bundled one: it wants requests to be signed with anything and checks nothing, so that there the
+ * value itself says that it opens nothing.
  */
 import type { Manifest } from "./render.ts";
 import { containersOf, podOf } from "./pods-of.ts";
@@ -11,10 +12,11 @@ const harmlessValue = "test";
 
 /** Where AWS keys stand in these manifests, which are one installation. */
 export function listAwsKeys(manifests: readonly Manifest[]): string[] {
-  const hasBundledQueue = manifests.some(({ kind, metadata }) => kind === "Deployment" && metadata.name === "localstack");
+  const variables = manifests.flatMap((manifest) => variablesOf(manifest));
+  const isAwayFromAws = variables.some(([name, value]) => name === "AWS_ENDPOINT_URL" && !/\.amazonaws\.com(\.cn)?(\/|$)/.test(value));
   return manifests.flatMap((manifest) =>
     variablesOf(manifest)
-      .filter(([name, value]) => keyValues.test(value) || (keyNames.test(name) && !(hasBundledQueue && value === harmlessValue)))
+      .filter(([name, value]) => keyValues.test(value) || (keyNames.test(name) && !(isAwayFromAws && value === harmlessValue)))
       .map(([name]) => `${manifest.kind} ${manifest.metadata.name} holds ${name}: give the service account a role instead`),
   );
 }

@@ -1,6 +1,6 @@
 /**
  * The values of the chart as its author documented them, in the convention of helm-docs: `# -- text` above a key says what it means, further comment lines go on
- * with it, `# @section -- Title` opens the part of the README that it and its successors stand in, `# @default -- text` replaces a default too long to show.
+ * with it, `# @default -- text` replaces a default too long to show. `# @section -- Title`, anywhere above, opens the part of the README that its successors stand in.
  */
 import { isMap, isScalar, LineCounter, parseDocument, type Pair, type ParsedNode, type YAMLMap } from "yaml";
 
@@ -15,6 +15,8 @@ export interface ChartValue {
   shownDefault?: string;
 }
 
+const sectionLine = /^\s*# @section -- (.+)$/;
+
 /** Every key in the order of the file, maps before what they hold. */
 export function readValues(text: string): ChartValue[] {
   const lineCounter = new LineCounter();
@@ -22,15 +24,17 @@ export function readValues(text: string): ChartValue[] {
   if (document.errors[0] !== undefined) throw document.errors[0];
   const lines = text.split("\n");
   const values: ChartValue[] = [];
-  let section = "Values";
 
   const visit = (map: YAMLMap.Parsed, prefix: string) => {
     for (const pair of map.items as Pair<ParsedNode, ParsedNode | null>[]) {
-      const comment = readComment(lines, lineCounter.linePos(pair.key.range[0]).line - 1);
-      section = comment.section ?? section;
+      const keyLine = lineCounter.linePos(pair.key.range[0]).line - 1;
       const path = `${prefix}${isScalar(pair.key) ? String(pair.key.value) : ""}`;
-      const { section: _, ...told } = comment;
-      values.push({ path, default: pair.value?.toJS(document) ?? null, section, ...told });
+      values.push({
+        path,
+        default: pair.value?.toJS(document) ?? null,
+        section: sectionAt(lines, keyLine),
+        ...readComment(lines, keyLine),
+      });
       if (isMap(pair.value)) visit(pair.value as YAMLMap.Parsed, `${path}.`);
     }
   };
@@ -40,8 +44,12 @@ export function readValues(text: string): ChartValue[] {
 
 interface Comment {
   meaning?: string;
-  section?: string;
   shownDefault?: string;
+}
+
+function sectionAt(lines: readonly string[], keyLine: number): string {
+  const opened = lines.slice(0, keyLine).findLast((line) => sectionLine.test(line));
+  return sectionLine.exec(opened ?? "")?.[1] ?? "Values";
 }
 
 /** The comment that stands directly above a line (counted from 0). Lines before its `# --` are for readers of the file only. */
@@ -52,10 +60,9 @@ function readComment(lines: readonly string[], keyLine: number): Comment {
   for (const line of lines.slice(start, keyLine)) {
     const text = line.trimStart().replace(/^# ?/, "").trimEnd();
     const [, opened] = /^-- (?:\([^)]*\) )?(.*)$/.exec(text) ?? [];
-    const [, tag, told] = /^@(section|default) -- (.*)$/.exec(text) ?? [];
+    const [, shownDefault] = /^@default -- (.*)$/.exec(text) ?? [];
     if (opened !== undefined) comment.meaning = opened;
-    else if (tag === "section" && told !== undefined) comment.section = told;
-    else if (tag === "default" && told !== undefined) comment.shownDefault = told;
+    else if (shownDefault !== undefined) comment.shownDefault = shownDefault;
     else if (comment.meaning !== undefined && !text.startsWith("@")) comment.meaning = `${comment.meaning} ${text}`.trimEnd();
   }
   return comment;

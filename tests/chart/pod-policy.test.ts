@@ -62,13 +62,15 @@ test.each([
   expect(problems[0]).toContain(problem);
 });
 
-test("AWS keys (K3) are found in variables, ConfigMaps and Secrets, encoded or not; only the bundled queue's harmless pair passes", () => {
+test("AWS keys (K3) are found in variables, ConfigMaps and Secrets, encoded or not; only what a queue server that is not AWS checks nothing of may pass", () => {
   const secret = { ...manifest("Secret"), data: { AWS_SECRET_ACCESS_KEY: btoa("real") } };
   const settings = { ...manifest("ConfigMap"), data: { OTHER_NAME: "AKIAIOSFODNN7EXAMPLE" } };
   const harmless = { ...manifest("ConfigMap"), data: { AWS_ACCESS_KEY_ID: "test" } };
-  const queue = { ...manifest("Deployment", { template: { spec: goodPod } }), metadata: { name: "localstack" } };
+  const emulator = { ...manifest("ConfigMap"), data: { AWS_ENDPOINT_URL: "http://localstack:4566" } };
+  const vpcEndpoint = { ...manifest("ConfigMap"), data: { AWS_ENDPOINT_URL: "https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com" } };
   expect(listAwsKeys([secret, settings, harmless])).toHaveLength(3);
-  expect(listAwsKeys([secret, settings, harmless, queue])).toHaveLength(2);
+  expect(listAwsKeys([secret, settings, harmless, vpcEndpoint])).toHaveLength(3);
+  expect(listAwsKeys([secret, settings, harmless, emulator])).toHaveLength(2);
 });
 
 function own(securityContext: object): object {

@@ -6,6 +6,7 @@ test("Keys are read with the comments that document them, and a comment for read
 # Head of the file.
 
 # @section -- Image
+
 image:
   # -- Where images
   # come from.
