@@ -68,8 +68,9 @@ export async function runHelm(parameters: readonly string[], input = ""): Promis
   });
 }
 
-/** The one-feature values files of `ci/`, by name, sorted. */
+/** The one-feature values files of `ci/`, by name, sorted. Throws when there is none, because a check of none would always pass. */
 export async function listCiFiles(): Promise<{ name: string; path: string }[]> {
   const names = (await readdir(`${chartFolder}/ci`)).filter((name) => name.endsWith("-values.yaml")).sort();
+  if (names.length === 0) throw new Error(`${chartFolder}/ci holds no file *-values.yaml`);
   return names.map((name) => ({ name, path: `${chartFolder}/ci/${name}` }));
 }
