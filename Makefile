@@ -42,6 +42,8 @@ format: $(INSTALLED) ## Rewrite sources and generated documents as `make check` 
 	@$(WITH_NODE) node scripts/write-metrics.ts
 	@$(WITH_NODE) node scripts/write-presets.ts
 	@$(WITH_NODE) node services/api/src/write-openapi.ts
+	@$(WITH_NODE) node scripts/chart/write-readme.ts
+	@$(WITH_NODE) node scripts/chart/write-plain-manifests.ts
 
 ##@ Measure it
 

@@ -31,20 +31,17 @@ function listOutsideSchema(all: readonly ChartValue[]): string[] {
     .map(({ path }) => `values.schema.json: ${path} of values.yaml is missing`);
 }
 
+/** A documented map (`resources`, `tolerations: []`) may hold whatever its schema describes; the default need not spell it out. `global` is Helm's own. */
 function listOutsideValues(all: readonly ChartValue[]): string[] {
-  const known = new Map(all.map((value) => [value.path, value.default]));
+  const known = new Map(all.map((value) => [value.path, value]));
   return schema
     .listPaths()
-    .filter((path) => !known.has(path) && !isBelowFreeValue(path, known))
+    .filter(
+      (path) =>
+        path !== "global" &&
+        !pathAndParents(path).some((parent) => (parent === path ? known.has(path) : known.get(parent)?.meaning !== undefined)),
+    )
     .map((path) => `values.yaml: ${path} of values.schema.json is missing`);
-}
-
-/** `resources: {}` and `tolerations: []` may be filled with what their schema describes; the default need not spell it out. */
-function isBelowFreeValue(path: string, known: ReadonlyMap<string, unknown>): boolean {
-  return pathAndParents(path).some((parent) => {
-    const value = known.get(parent);
-    return typeof value === "object" && value !== null && Object.keys(value).length === 0;
-  });
 }
 
 function listOpenObjects(): string[] {
