@@ -17,8 +17,8 @@ if ! kubectl --context "$context" get namespace "$NAMESPACE" >/dev/null 2>&1; th
   exit 0
 fi
 h uninstall "$RELEASE" --ignore-not-found --wait --timeout 2m >&2
-# Kept by helm: hooks that failed, the secrets that must survive an upgrade gone wrong, the volumes of a StatefulSet.
-k delete job,secret,configmap,persistentvolumeclaim -l "app.kubernetes.io/instance=$RELEASE" --ignore-not-found --wait=true >&2
+# Kept by helm: the test's pod, hooks that failed, the secrets that must survive an upgrade gone wrong, the volumes of a StatefulSet.
+k delete pod,job,secret,configmap,persistentvolumeclaim -l "app.kubernetes.io/instance=$RELEASE" --ignore-not-found --wait=true >&2
 if [ -n "$(kubectl --context "$context" get namespace "$NAMESPACE" -l "$made_here_label" -o name)" ]; then
   kubectl --context "$context" delete namespace "$NAMESPACE" --wait=true >&2
 fi

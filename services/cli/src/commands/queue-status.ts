@@ -2,6 +2,7 @@ import { queueConfig } from "@downbeat/queue/config.ts";
 import type { QueueDepth } from "@downbeat/queue/queue-depth.ts";
 import { Command } from "commander";
 import { type Cli, printJson, readInstallation } from "../cli.ts";
+import { Failure } from "../failure.ts";
 import { formatTable } from "../format-table.ts";
 
 export function queueStatus(cli: Cli): Command {
@@ -19,7 +20,7 @@ export function queueStatus(cli: Cli): Command {
       });
       try {
         const urls = [config.SQS_QUEUE_URL, `${config.SQS_QUEUE_URL}-dlq`];
-        const depths = await Promise.all(urls.map((url) => queueDepth(client, url)));
+        const depths = await Promise.all(urls.map((url) => queueDepth(client, url).catch((error: unknown) => throwMissing(url, error))));
         const rows = urls.map((url, index) => ({ queue: url.split("/").at(-1) ?? url, ...(depths[index] as QueueDepth) }));
         if (options.json) {
           return printJson(cli, {
@@ -37,4 +38,12 @@ export function queueStatus(cli: Cli): Command {
         client.destroy();
       }
     });
+}
+
+/** AWS's own words do not say which queue. */
+function throwMissing(url: string, error: unknown): never {
+  if (!(error instanceof Error) || error.name !== "QueueDoesNotExist") throw error;
+  const name = url.split("/").at(-1) ?? url;
+  const made = name.replace(/-dlq$/, "");
+  throw new Failure(`there is no queue "${name}" (${url}); make it: downbeat queue create --name ${made}`, { cause: error });
 }
