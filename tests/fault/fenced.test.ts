@@ -1,4 +1,5 @@
 // F5: an executor frozen (SIGSTOP) for longer than its lease, then let go on (SIGCONT).
+import { scrape } from "@downbeat/testkit/metric-samples.ts";
 import { startReceiver } from "@downbeat/testkit/receiver.ts";
 import { until } from "@downbeat/testkit/until.ts";
 import { expect, test } from "vitest";
@@ -15,7 +16,7 @@ test.concurrent("an executor frozen during its call until its lease is lost: its
   const world = await createWorld({ context, receiver });
   await world.scheduleOnce(1);
   world.startDispatcher();
-  const frozen = world.startExecutor(shortLease);
+  const frozen = world.startExecutor({ ...shortLease, METRICS_PORT: "0" });
   await world.called(1);
   frozen.signal("SIGSTOP");
   tell();
@@ -29,6 +30,8 @@ test.concurrent("an executor frozen during its call until its lease is lost: its
   expect(fenced).toMatchObject({ level: "warn", run: newer[0]?.id, attempt: 1, isRecorded: false });
   expect(await readLedger(world.sql)).toEqual(newer);
   expect([...callsByRun(world)]).toEqual([[newer[0]?.id, 2]]);
+  const { url } = await frozen.logged("its port for metrics", ({ msg }) => msg === "serving metrics and probes");
+  expect((await scrape(String(url)))["downbeat_fenced_writes_total"]).toBe(1);
   frozen.signal("SIGTERM");
   expect(await frozen.exited).toEqual({ code: 0, signal: null });
 });

@@ -92,21 +92,30 @@ async function arrange(fields?: RunFields) {
   return { run: answer.run, clock, drain, slots, lines, counted: () => readSamples(registry), carry: () => carryRun(answer.run, options) };
 }
 
-test("a due run is called, recorded and told in one line", async () => {
-  const { run, lines, slots, carry } = await arrange();
+test("a due run is called, recorded, counted and told in one line", async () => {
+  const { run, lines, slots, counted, carry } = await arrange({ scheduledInMs: -700 });
   expect(await carry()).toBe("recorded");
   expect(receiver.calls).toMatchObject([{ method: "POST", path: "/hook", headers: { "webhook-id": run.runId, "x-attempt": "1" } }]);
   expect(await readRun(database.admin, run)).toMatchObject({ state: "succeeded", httpStatus: 204 });
   expect(lines).toMatchObject([
     { msg: "attempt", level: "info", run: run.runId, attempt: 1, outcome: "success", status: 204, isRecorded: true },
   ]);
+  expect(await counted()).toMatchObject({
+    'downbeat_attempts_total{outcome="success",code="http_204",state="succeeded"}': 1,
+    // At least 0.7 s after its instant, and at most so much later as this machine is slow.
+    'downbeat_start_lag_seconds_bucket{le="0.5"}': 0,
+    'downbeat_start_lag_seconds_bucket{le="60"}': 1,
+    downbeat_start_lag_seconds_count: 1,
+    downbeat_fenced_writes_total: 0,
+  });
   expect(slots.free).toBe(1);
 });
 
 test("a failed call is recorded as the attempt it was, and the run is planned again", async () => {
   status = 503;
-  const { run, carry } = await arrange();
+  const { run, counted, carry } = await arrange();
   expect(await carry()).toBe("recorded");
+  expect((await counted())['downbeat_attempts_total{outcome="transient",code="http_503",state="retrying"}']).toBe(1);
   expect(await readRun(database.admin, run)).toMatchObject({ state: "retrying", attempt: 1, httpStatus: 503 });
   expect(await readAttempts(database.admin, run)).toMatchObject([{ attempt: 1, outcome: "transient", code: "http_503" }]);
 });
@@ -170,18 +179,20 @@ test("a lease that has become too short for a call is renewed before it", async 
 });
 
 test("a run whose lease was taken while it waited for a slot is not called", async () => {
-  const { run, clock, slots, carry } = await arrange();
+  const { run, clock, slots, counted, carry } = await arrange();
   await slots.take();
   const carried = carry();
   clock.advance(leaseMs);
   await database.admin`update downbeat.runs set state = 'retrying', lease_token = null where id = ${run.runId}`;
   slots.release();
   expect(await carried).toBe("fenced");
+  expect(await counted()).toMatchObject({ downbeat_fenced_writes_total: 1 });
+  expect(Object.keys(await counted()).filter((series) => series.startsWith("downbeat_attempts_total"))).toEqual([]);
   expect([receiver.calls.length, slots.free]).toEqual([0, 1]);
 });
 
 test("a run whose lease was taken during the call is told as fenced, and what the other wrote stands", async () => {
-  const { run, lines, carry } = await arrange();
+  const { run, lines, counted, carry } = await arrange();
   const leaseToken = "11111111-1111-4111-8111-111111111111";
   whenCalled = async () =>
     void (await database.admin`update downbeat.runs set attempt = 2, lease_token = ${leaseToken} where id = ${run.runId}`);
@@ -189,12 +200,20 @@ test("a run whose lease was taken during the call is told as fenced, and what th
   expect(await readRun(database.admin, run)).toMatchObject({ state: "running", attempt: 2, leaseToken });
   expect(await readAttempts(database.admin, run)).toEqual([]);
   expect(lines).toMatchObject([{ level: "warn", isRecorded: false, run: run.runId }]);
+  expect(await counted()).toMatchObject({
+    'downbeat_attempts_total{outcome="success",code="http_204",state="fenced"}': 1,
+    downbeat_fenced_writes_total: 1,
+  });
 });
 
 test("a run of an endpoint without a usable secret is not called and has failed as misconfigured", async () => {
   await database.admin`delete from downbeat.endpoint_secrets where endpoint_id = ${schedule.endpointId}`;
-  const { run, carry } = await arrange();
+  const { run, counted, carry } = await arrange();
   expect(await carry()).toBe("recorded");
+  const counts = await counted();
+  expect(counts['downbeat_attempts_total{outcome="permanent",code="misconfigured",state="failed"}']).toBe(1);
+  // No call was made, so there is none whose length could be told.
+  expect(Object.keys(counts).filter((series) => series.startsWith("downbeat_delivery_duration_seconds"))).toEqual([]);
   expect(receiver.calls).toEqual([]);
   expect(await readRun(database.admin, run)).toMatchObject({ state: "failed", reason: "misconfigured" });
 });

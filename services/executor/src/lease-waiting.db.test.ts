@@ -158,12 +158,14 @@ test("more is received only while little waits", async () => {
 });
 
 test("two messages that name the same run lease it once, in one batch and in two", async () => {
-  const { rest, waiting, leased, received } = await arrange();
+  const { rest, waiting, leased, counted, received } = await arrange();
   const [run] = (await arrangeRuns(1)) as [RunKey];
   waiting.offer([...received(run), ...received(run)]);
   await rest();
+  expect((await counted())["downbeat_duplicates_suppressed_total"]).toBe(1);
   waiting.offer(received(run));
   await rest();
+  expect((await counted())["downbeat_duplicates_suppressed_total"]).toBe(2);
   expect(leased).toMatchObject([{ runId: run.runId, attempt: 1 }]);
 });
 
@@ -179,7 +181,7 @@ test("a message whose run was leased through another is done with, and holds no 
 });
 
 test("what is over is done with; a run of another tenant and one that nobody knows are reported as such, and no run is touched", async () => {
-  const { offer, rest, settled, leased, unknown: reported } = await arrange();
+  const { offer, rest, settled, leased, counted, unknown: reported } = await arrange();
   const [over] = (await arrangeRuns(1, { state: "succeeded" })) as [RunKey];
   const [live] = (await arrangeRuns(1)) as [RunKey];
   const forged = { tenantId: randomUUID(), runId: live.runId };
@@ -188,6 +190,7 @@ test("what is over is done with; a run of another tenant and one that nobody kno
   await rest();
   expect([...settled]).toEqual([[over.runId, { isDone: true }]]);
   expect(reported).toEqual([forged.runId, unknown.runId]);
+  expect((await counted())["downbeat_duplicates_suppressed_total"]).toBe(1);
   expect(leased).toEqual([]);
   expect((await readRun(database.admin, live)).state).toBe("queued");
 });
