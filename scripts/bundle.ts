@@ -7,7 +7,7 @@
  */
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type BuildResult, type Plugin } from "esbuild";
 
@@ -50,8 +50,9 @@ const requireForCommonJs =
 
 /** Writes both folders below `folder`; what stood there is replaced. */
 export async function bundle(folder: string): Promise<BuildResult<{ metafile: true }>> {
-  const lib = join(folder, "lib");
-  const migrations = join(folder, "migrations");
+  const place = resolve(folder);
+  const lib = join(place, "lib");
+  const migrations = join(place, "migrations");
   await rm(lib, { recursive: true, force: true });
   await rm(migrations, { recursive: true, force: true });
   await mkdir(lib, { recursive: true });
