@@ -37,10 +37,17 @@ export const countedMax = 10_000;
 /** A run that has not started this long after its instant is overdue: the queue's delay and an executor's start are over by then. */
 const overdueSeconds = 30;
 
-/** Reads all of it in one transaction over every tenant, of which only sums are taken. Postgres itself ends a statement after `statementMsMax`. */
+/**
+ * Reads all of it in one transaction over every tenant, of which only sums are taken. Postgres itself ends a statement after `statementMsMax`.
+ *
+ * Plans are left nothing but indexes in their order. The day's partition has no statistics yet, and row-level security hides from the planner how many rows it lets through: with a free choice it read the whole ledger, or
+ * sorted every live run, to find the first ten thousand (measured with 360,000 runs, 60,000 of them live: 190 and 440 ms).
+ */
 export function readInstallation(sql: Sql, statementMsMax: number): Promise<Installation> {
   return tenantTransaction(sql, { kind: "platform" }, async (database) => {
-    await fragment`select set_config('statement_timeout', ${String(statementMsMax)}, true)`.execute(database);
+    await fragment`
+      select set_config('statement_timeout', ${String(statementMsMax)}, true), set_config('enable_seqscan', 'off', true),
+        set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)`.execute(database);
     return {
       lastPassAgeSeconds: await readLastPassAge(database),
       passes: await sumPasses(database),
