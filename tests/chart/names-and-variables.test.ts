@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import { onAws, render } from "./render-chart.ts";
+import { renderChart } from "../../scripts/chart/render.ts";
+import { validateManifest } from "../../scripts/chart/validate-manifest.ts";
+import { bundled, onAws, render } from "./render-chart.ts";
 
 test("Names are those that documents, alerts and make targets use", async () => {
   const chart = await render(onAws);
@@ -47,4 +49,26 @@ test("Pods restart when their configuration changes, and do not when nothing did
   const checksums = async (values: object) => (await render(values)).pod("schedule-executor").metadata?.annotations;
   expect(await checksums({ ...onAws, logLevel: "debug" })).not.toEqual(await checksums(onAws));
   expect(await checksums({ ...onAws, api: { replicas: 5 } })).toEqual(await checksums(onAws));
+});
+
+test("Names that YAML would take for numbers or switches stay text: a namespace 123, a Secret's key on, a storage class 1", async () => {
+  const own = {
+    database: { existingSecret: { name: "1e3", key: "on" } },
+    secretKeys: { existingSecret: { name: "5", key: "no" } },
+    queue: { url: "https://sqs.eu-west-1.amazonaws.com/123456789012/123" },
+    priorityClassName: "1",
+    executor: { keda: { enabled: true } },
+    api: { ingress: { enabled: true, hosts: ["downbeat.example"], className: "1" } },
+    metrics: { monitors: { enabled: true }, prometheusRule: { enabled: true }, dashboard: { enabled: true } },
+    networkPolicy: { api: { from: [{ podSelector: {} }] }, metrics: { from: [{ podSelector: {} }] } },
+  };
+  const inNamespace = {
+    ...bundled,
+    queue: { bundled: true, name: "123" },
+    postgresql: { persistence: { enabled: true, storageClassName: "1" } },
+  };
+  for (const values of [own, inNamespace]) {
+    const manifests = await renderChart({ values, release: "123", namespace: "456" });
+    expect((await Promise.all(manifests.map((manifest) => validateManifest(manifest)))).flat()).toEqual([]);
+  }
 });

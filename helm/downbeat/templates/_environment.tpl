@@ -43,8 +43,8 @@
   valueFrom:
     secretKeyRef:
       {{- if $existing.name }}
-      name: {{ $existing.name }}
-      key: {{ get $existing.keys .role | default $existing.key }}
+      name: {{ $existing.name | quote }}
+      key: {{ get $existing.keys .role | default $existing.key | quote }}
       {{- else }}
       name: {{ .secret | default "downbeat-secrets" }}
       key: {{ .role }}-database-url
@@ -56,8 +56,8 @@
 - name: DOWNBEAT_SECRET_KEYS
   valueFrom:
     secretKeyRef:
-      name: {{ $existing.name | default "downbeat-secrets" }}
-      key: {{ $existing.key | default "secret-keys" }}
+      name: {{ $existing.name | default "downbeat-secrets" | quote }}
+      key: {{ $existing.key | default "secret-keys" | quote }}
 {{- end }}
 
 {{/* The operations port of pods that stay: probes and metrics. */}}

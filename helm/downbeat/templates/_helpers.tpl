@@ -26,14 +26,14 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 
 {{/* What selects every pod of this release, and no other. */}}
 {{- define "downbeat.releaseLabels" -}}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/part-of: downbeat
 {{- end }}
 
 {{/* What selects the pods of one role. Immutable in Deployments, so it names neither version nor component. */}}
 {{- define "downbeat.selectorLabels" -}}
 app: {{ .app }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- end }}
 
 {{/* An image's full name. Call with (dict "image" … "registry" … "tag" …); the digest decides when there is one. */}}
@@ -82,7 +82,7 @@ readOnlyRootFilesystem: {{ . }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- with .root.Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- range $field := list "nodeSelector" "tolerations" "affinity" }}
 {{- with (get $.role $field) | default (get $.root.Values $field) }}
