@@ -82,6 +82,8 @@ async function open(kubectl: Kubectl, closers: (() => Promise<unknown>)[]): Prom
     receiver: new ReceiverLog(`http://${name}.${kubectl.namespace}:${receiver.port}`, receiverUrl),
     // A lease (45 s), the grace that a dispatcher gives it, a message's visibility (60 s), the minute of the CronJob.
     settleMsMax: 240_000,
+    // The dispatcher's default, which the chart leaves alone.
+    horizonMs: 75_000,
     executors: () => pods.names(),
     killExecutor: (executor) => pods.kill(executor),
     restartExecutors: () => pods.restart(),

@@ -61,6 +61,7 @@ export async function startLocalSystem(database: { url: string; admin: Sql }): P
     queueUrl,
     receiver: new ReceiverLog(receiver.url, receiver.url),
     settleMsMax: 30_000,
+    horizonMs: Number(dispatcherSettings.HORIZON_SECONDS) * 1_000,
     executors: async () => executors.names,
     killExecutor: (name) => executors.kill(name),
     restartExecutors: () => executors.restart(),

@@ -10,6 +10,7 @@ import {
 import { queueDepth } from "@downbeat/queue/queue-depth.ts";
 import { readMigrations } from "@downbeat/store/migrate.ts";
 import { until } from "@downbeat/testkit/until.ts";
+import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { expectDoubledOnlyByLostLeases, expectEachCalledOnce, expectNeverEarly, expectNothingLost, verifiedCalls } from "./guarantees.ts";
 import { databaseNow, readLedger } from "./ledger.ts";
@@ -80,6 +81,7 @@ test("a schedule made through the API is called signed, once for each occurrence
     calls.map(() => expect.objectContaining({ schedule_id: schedule?.id, tenant_id: tenant.id, attempt: 1, input: { hello: "world" } })),
   );
   expectNeverEarly(calls);
+  for (const { body, headers } of calls) expect(() => new Webhook(tenant.secret).verify(body, { ...headers })).not.toThrow();
 
   const { items } = await tenant.rest.call<{ items: { id: string; state: string }[] }>("GET", `/runs?schedule=${schedule?.id}`);
   expect(items.map(({ id, state }) => ({ id, state }))).toEqual(ledger.map(({ id }) => ({ id, state: "succeeded" })).reverse());

@@ -17,6 +17,8 @@ export interface System {
   readonly receiver: ReceiverLog;
   /** How long the installation may take to come to rest after the worst that a test does to it, in ms: its leases, its visibility timeout, the minute of its CronJob. */
   readonly settleMsMax: number;
+  /** How far ahead its dispatchers claim, in ms (`HORIZON_SECONDS`). */
+  readonly horizonMs: number;
   /** The executors that are ready. The ledger's `executor` is one of these names and what tells apart its processes. */
   executors(): Promise<string[]>;
   /** Ends one at once, without a word; whatever keeps up their number starts another. */
