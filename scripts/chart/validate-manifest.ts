@@ -7,7 +7,7 @@
  */
 import type { Manifest } from "./render.ts";
 
-/** Gateway API publishes its schemas as a CRD in Go sources only; no npm package carries them. Nothing else may go unchecked. */
+/** Gateway API is in no package that is installed here, so its routes are rendered and not read. Nothing else may go unchecked. */
 const kindsWithoutSchema = new Set(["gateway.networking.k8s.io/v1 HTTPRoute"]);
 
 const packageOfGroup: Readonly<Record<string, string>> = {
