@@ -5,18 +5,12 @@ import { systemClock } from "@downbeat/runtime/clock.ts";
 import { Lifecycle, type RunningService } from "@downbeat/runtime/lifecycle.ts";
 import type { Log } from "@downbeat/runtime/log.ts";
 import { LoopProgress } from "@downbeat/runtime/loop-progress.ts";
-import { startOperations } from "@downbeat/runtime/operations-server.ts";
-import { postgresConnections } from "@downbeat/runtime/postgres-connections.ts";
-import { buildInfo, metricsText, processMetrics } from "@downbeat/runtime/process-metrics.ts";
 import { systemRandom } from "@downbeat/runtime/random.ts";
 import { connect } from "@downbeat/store/connect.ts";
 import { listenForDue } from "@downbeat/store/listen-for-due.ts";
-import { Registry } from "@prometheus-io/client";
 import { auditLedger } from "./audit-ledger.ts";
 import type { DispatcherConfig } from "./config.ts";
 import { dispatchLoop } from "./dispatch-loop.ts";
-import { DispatcherMetrics } from "./dispatcher-metrics.ts";
-import { passingLiveness } from "./passing-liveness.ts";
 import { createProcessReport } from "./process-report.ts";
 import { upkeepLoop, upkeepOnce, type UpkeepOptions } from "./upkeep-loop.ts";
 import { WakeSignal } from "./wake-signal.ts";
@@ -35,24 +29,9 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
   const lifecycle = new Lifecycle();
   const dispatcher = `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`;
 
-  const registry = new Registry();
-  const metrics = new DispatcherMetrics(registry);
   const progress = new LoopProgress(systemClock);
-  const operations = await startOperations({
-    host: config.METRICS_HOST,
-    port: config.METRICS_PORT,
-    log,
-    metrics: () => metricsText(registry),
-    liveness: () => passingLiveness(progress, lifecycle.signal),
-    draining: lifecycle.signal,
-  });
-  lifecycle.onClose("operations", () => operations.close());
-  if (operations.url !== undefined) {
-    buildInfo(registry, "dispatcher");
-    processMetrics(registry);
-    // With the one for upkeep and the one that listens.
-    postgresConnections(registry, { url: config.DATABASE_URL, connectionsMax: connectionsMax + 2 });
-  }
+  const observed = await observe(config, { log, progress, draining: lifecycle.signal });
+  lifecycle.onClose("operations", () => observed?.operations.close());
 
   const sql = connect({ url: config.DATABASE_URL, role: "downbeat_dispatcher", connectionsMax, applicationName: "downbeat-dispatcher" });
   lifecycle.onClose("postgres", () => sql.end({ timeout: 2 }));
@@ -91,8 +70,8 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
     dispatcher,
     signal: lifecycle.signal,
     wake,
-    metrics,
     progress,
+    ...(observed === undefined ? {} : { metrics: observed.metrics }),
     onClaimed: () => {
       report.claimed();
       progress.note();
@@ -106,11 +85,19 @@ export async function runDispatcher(config: DispatcherConfig, { log }: { log: Lo
     // A step ends within seconds; one that hangs on a dead connection must not hold up the end of the process.
     lifecycle.onClose("upkeep", () => Promise.race([upkept, systemClock.sleep(upkeepCloseMsMax)]));
   }
-  operations.started();
+  observed?.operations.started();
   return { ended, close: () => lifecycle.close(log) };
 }
 
 const upkeepCloseMsMax = 10_000;
+
+/** Where a port is given; what it takes to answer there is loaded only then. */
+async function observe(config: DispatcherConfig, parts: { log: Log; progress: LoopProgress; draining: AbortSignal }) {
+  if (config.METRICS_PORT === undefined) return undefined;
+  const { observeDispatcher } = await import("./observe-dispatcher.ts");
+  // With the one for upkeep and the one that listens.
+  return observeDispatcher({ ...parts, config, connectionsMax: connectionsMax + 2 });
+}
 
 /** The zones come first: a new version of them decides what the audit expects. */
 function upkeepOf(config: DispatcherConfig, parts: Omit<UpkeepOptions, "jobs">): UpkeepOptions {
