@@ -4,14 +4,9 @@ interface Node {
   type?: string | string[];
   properties?: Record<string, Node>;
   additionalProperties?: boolean | Node;
-  description?: string;
-  default?: unknown;
   enum?: unknown[];
   $defs?: Record<string, Node>;
   definitions?: Record<string, Node>;
-  allOf?: Node[];
-  anyOf?: Node[];
-  oneOf?: Node[];
 }
 
 export class Schema {
