@@ -4,4 +4,5 @@
 need_release
 cd "$root"
 export DOWNBEAT_E2E=cluster E2E_CONTEXT=$context E2E_NAMESPACE=$NAMESPACE
-exec vitest run tests/e2e
+# One file after the other: each has the executors to itself.
+exec vitest run --no-file-parallelism tests/e2e

@@ -44,19 +44,15 @@ export class ClusterExecutors {
   }
 
   /** Resolves when that many are ready and no other pod is left. */
-  async settled(count: number): Promise<void> {
+  async settled(count: number, settledMsMax = deadlineMs): Promise<void> {
     await until(
       `${count} executors`,
       async () => {
         const pods = await podsOf(this.#kubectl, "schedule-executor");
         return pods.length === count && pods.every(isReady);
       },
-      { deadlineMs, everyMs: 500 },
+      { deadlineMs: settledMsMax, everyMs: 500 },
     );
-  }
-
-  async wanted(): Promise<number> {
-    return Number(await this.#kubectl.run(["get", deployment, "-o", "jsonpath={.spec.replicas}"]));
   }
 
   /** The autoscaler that points at the Deployment, its own or KEDA's. */
