@@ -25,7 +25,9 @@ COPY services/cli/package.json services/cli/
 COPY services/dispatcher/package.json services/dispatcher/
 COPY services/executor/package.json services/executor/
 COPY tests/package.json tests/
-RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+# The entries' packages and the bundler's. No script of a package runs.
+RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --include-workspace-root \
+      --workspace=services/dispatcher --workspace=services/executor --workspace=services/api --workspace=services/cli
 COPY libs libs
 COPY services services
 COPY scripts scripts
@@ -33,11 +35,6 @@ RUN node scripts/bundle.ts /app
 
 # What both images have in common.
 FROM ${NODE_IMAGE} AS base
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.licenses="Apache-2.0"
 ENV NODE_ENV=production TZ=UTC
 WORKDIR /app
 # What can install software has no business in an image that never does.
@@ -47,6 +44,8 @@ COPY --chmod=755 scripts/image/downbeat /usr/local/bin/downbeat
 COPY --from=bundle /app ./
 # By number, so that Kubernetes can see that it is not root.
 USER 1000:1000
+# Node itself is process 1 and gets the signals; the base's own start script stays out of the way.
+ENTRYPOINT []
 
 # Starts each entry once, as the user and at the place it will run, and keeps what Node compiled.
 FROM base AS compiled
@@ -57,6 +56,12 @@ FROM base AS image
 COPY --from=compiled --chown=0:0 /tmp/compile-cache /app/compile-cache
 # Read only from now on: a start finds what it needs, and writes nothing. For another user or Node it is as if there were none.
 ENV NODE_COMPILE_CACHE=/app/compile-cache
+# Last, because they change with each commit.
+ARG VERSION=local
+ARG REVISION=unknown
+LABEL org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
 
 FROM image AS scheduler
 LABEL org.opencontainers.image.title="downbeat-scheduler" \

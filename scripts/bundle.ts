@@ -3,21 +3,39 @@
  *
  *     node scripts/bundle.ts FOLDER
  *
- * writes `FOLDER/lib/{dispatcher,executor,api,downbeat}.js` with the chunks they share, and `FOLDER/migrations/`, where the store looks for them: one folder up from its code.
+ * writes `FOLDER/lib/{dispatcher,executor,api,downbeat}.js` with the chunks they share, and `FOLDER/migrations/`, where the store looks for them: one folder up from its code, and
+ * `FOLDER/THIRD-PARTY-LICENSES.txt`.
  */
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { collectLicenses } from "./image/collect-licenses.ts";
 import { build, type BuildResult, type Plugin } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-const entryPoints = {
-  dispatcher: join(root, "services/dispatcher/src/main.ts"),
-  executor: join(root, "services/executor/src/main.ts"),
-  api: join(root, "services/api/src/main.ts"),
-  downbeat: join(root, "services/cli/src/main.ts"),
+/** Each entry's program, and the exit code of one that is told to stop before it can listen. A service has nothing to finish then; a command has not done what it was asked. */
+const programs: Record<string, { main: string; exitCodeOf: string }> = {
+  dispatcher: { main: "services/dispatcher/src/main.ts", exitCodeOf: "() => 0" },
+  executor: { main: "services/executor/src/main.ts", exitCodeOf: "() => 0" },
+  api: { main: "services/api/src/main.ts", exitCodeOf: "() => 0" },
+  downbeat: { main: "services/cli/src/main.ts", exitCodeOf: "(signalNumber) => 128 + signalNumber" },
+};
+
+/** Entries listen for signals first and load their program then. */
+const entries: Plugin = {
+  name: "entries",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /./ }, ({ path, kind }) => (kind === "entry-point" ? { path, namespace: "entry" } : undefined));
+    onLoad({ filter: /./, namespace: "entry" }, ({ path }) => {
+      const { main, exitCodeOf } = programs[path] ?? {};
+      return {
+        contents: `import { heedSignals } from "./scripts/image/heed-signals.ts"; heedSignals(${exitCodeOf}); await import("./${main}");`,
+        resolveDir: root,
+      };
+    });
+  },
 };
 
 /** `downbeat dev` starts a Postgres and a queue server that come with a clone's packages. In the image it says so. */
@@ -59,9 +77,9 @@ export async function bundle(folder: string): Promise<BuildResult<{ metafile: tr
   // Otherwise Node reads each file as CommonJS first and again when it finds an import in it.
   await writeFile(join(lib, "package.json"), '{ "type": "module" }\n');
   await cp(join(root, "libs/store/migrations"), migrations, { recursive: true });
-  return build({
+  const result = await build({
     absWorkingDir: root,
-    entryPoints,
+    entryPoints: Object.keys(programs).map((name) => ({ in: name, out: name })),
     outdir: lib,
     bundle: true,
     splitting: true,
@@ -72,12 +90,15 @@ export async function bundle(folder: string): Promise<BuildResult<{ metafile: tr
     target: "node24",
     // Packages that offer both are taken as ES modules: their unused parts fall away.
     mainFields: ["module", "main"],
-    legalComments: "linked",
+    // In one file with all the rest.
+    legalComments: "none",
     banner: { js: requireForCommonJs },
-    plugins: [withoutDev, builtinsAsNeeded],
+    plugins: [entries, withoutDev, builtinsAsNeeded],
     metafile: true,
     logLevel: "warning",
   });
+  await writeFile(join(place, "THIRD-PARTY-LICENSES.txt"), await collectLicenses(result.metafile, root));
+  return result;
 }
 
 if (import.meta.main) {

@@ -3,6 +3,7 @@
  * stories run in containers of them, on a machine with a Docker engine.
  */
 import { randomUUID } from "node:crypto";
+import { type AddressInfo, createServer } from "node:net";
 import { buildProgram } from "@downbeat/cli/program.ts";
 import { type EmbeddedSqs, startSqs } from "@downbeat/embedded/sqs.ts";
 import { connect, type Sql } from "@downbeat/store/connect.ts";
@@ -119,6 +120,23 @@ test("commands that bring their parts when they run find them", async () => {
   expect(await run("downbeat", ["queue", "status"])).toContain("image");
   expect(await run("downbeat", ["dispatch", "--dry-run"])).not.toBe("");
   await run("downbeat", ["dispatch", "--for", "0"]);
+});
+
+test("a command that waits heeds SIGTERM also as a container's process 1, and does not count as done", async () => {
+  let isAsked = () => {};
+  const asked = new Promise<void>((resolve) => (isAsked = resolve));
+  const silent = createServer((socket) => {
+    // Read, so that the client's end of the connection is noticed.
+    socket.on("error", () => {}).resume();
+    isAsked();
+  });
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  const { port } = silent.address() as AddressInfo;
+  const migrate = start("downbeat", ["migrate"], { DATABASE_URL: `postgres://nobody@127.0.0.1:${port}/none` });
+  await asked;
+  migrate.signal("SIGTERM");
+  expect(await migrate.exited).toEqual({ code: 143, signal: null });
+  await new Promise((resolve) => silent.close(resolve));
 });
 
 test("`downbeat dev` says that it is not in the image", async () => {
