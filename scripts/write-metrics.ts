@@ -46,7 +46,7 @@ function head(): string[] {
     "",
     "Labels have few values. No tenant, schedule, run or endpoint is among them; `METRICS_TENANT_LABEL` adds `tenant` (its id) to attempts and start lag of executors, at the price of one set of series for each tenant.",
     "",
-    "Every role with a metrics port also has the metrics of Node and the process under their usual names, among them `nodejs_eventloop_lag_p99_seconds` (the delay of the event loop since the last scrape), `nodejs_gc_duration_seconds`, `process_cpu_seconds_total` and `process_resident_memory_bytes`.",
+    "Every role with a metrics port also has the metrics of Node and the process under their usual names, among them `nodejs_eventloop_lag_p99_seconds` (the delay of the event loop since the last scrape; it is sampled every 20 ms and shows those at rest), `nodejs_gc_duration_seconds`, `process_cpu_seconds_total` and `process_resident_memory_bytes`.",
   ];
 }
 
