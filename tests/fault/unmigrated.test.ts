@@ -4,15 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type EmbeddedPostgres, removePostgres, startPostgres } from "@downbeat/embedded/postgres.ts";
-import { type EmbeddedSqs, startSqs } from "@downbeat/embedded/sqs.ts";
 import { createQueueClient, type QueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { sendWakeUps } from "@downbeat/queue/send-wake-ups.ts";
 import { encodeWakeUp } from "@downbeat/queue/wake-up.ts";
 import { connect, type Sql } from "@downbeat/store/connect.ts";
 import { migrate } from "@downbeat/store/migrate.ts";
 import { dueChannel } from "@downbeat/store/listen-for-due.ts";
 import { arrangeEndpoint, arrangeSchedules, databaseNow, testSecretKeys } from "@downbeat/testkit/arrange.ts";
+import { deadlineMs } from "@downbeat/testkit/deadline.ts";
 import { databaseUrl } from "@downbeat/testkit/global-setup.ts";
 import { startReceiver } from "@downbeat/testkit/receiver.ts";
 import { type ServiceProcess, startServiceProcess } from "@downbeat/testkit/service-process.ts";
@@ -20,11 +21,11 @@ import { until } from "@downbeat/testkit/until.ts";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 
 // Nothing waits this long when all is well, but a busy machine may take a while to start three processes.
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 3 * deadlineMs });
 
 /** A server of its own, because roles belong to the server: on the shared one they are there already. */
 let server: EmbeddedPostgres;
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let folder: string;
 let queue: QueueClient;
 let queueUrl: string;
@@ -35,12 +36,12 @@ beforeAll(async () => {
   // mkdtemp closes the folder to everybody else; the server may run as another user.
   await chmod(folder, 0o755);
   server = await startPostgres({ dataDir: join(folder, "postgres"), port: 0, isDurable: false });
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 4 });
 });
 beforeEach(async () => {
   // The queue server goes on holding the long poll of a killed executor, and would hand it the next test's message.
-  ({ queueUrl } = await createQueues(queue, `unmigrated-${randomUUID()}`, 2));
+  ({ queueUrl } = await createQueues(queue, sqs.queueName("unmigrated"), 2));
 });
 afterEach(async () => {
   await Promise.all(processes.splice(0).map((process) => process.kill()));
@@ -155,6 +156,7 @@ test("processes newer than the schema wait for it, and say that it is older", as
     alter table downbeat.runs rename column later to lease_token`);
   await dispatcher.logged("it goes on", recovers("dispatch"));
   await executor.logged("it goes on", recovers("lease runs"));
+  expect(processes.every(({ isAlive }) => isAlive)).toBe(true);
 });
 
 test("a dispatcher's minute that never saw the schema is a failed Job: nothing was dispatched", async () => {

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
-import { startSqs } from "@downbeat/embedded/sqs.ts";
 import { type QueueClient, createQueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { queueDepth } from "@downbeat/queue/queue-depth.ts";
 import type { Sql } from "@downbeat/store/connect.ts";
 import {
@@ -12,6 +12,7 @@ import {
   databaseNow,
   testSecretKeys,
 } from "@downbeat/testkit/arrange.ts";
+import { deadlineMs } from "@downbeat/testkit/deadline.ts";
 import { type Receiver, startReceiver } from "@downbeat/testkit/receiver.ts";
 import { type ServiceProcess, type ServiceProcessOptions, startServiceProcess } from "@downbeat/testkit/service-process.ts";
 import { createTestDatabase } from "@downbeat/testkit/test-database.ts";
@@ -19,7 +20,7 @@ import { until } from "@downbeat/testkit/until.ts";
 import { expect, type TestContext, vi } from "vitest";
 
 // Nothing waits this long when all is well, but a busy machine may take a while to start a dozen processes.
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 3 * deadlineMs });
 
 /** For the executor whose leases shall be lost soon. The others keep theirs long enough for a busy machine. */
 export const shortLease = { LEASE_MS: "2000" };
@@ -40,7 +41,7 @@ const quickSettings = {
 
 type Settings = Readonly<Record<string, string>>;
 
-/** Everything around the services of one test, real and its own, so that no test sees the long polls, leases or messages of another. */
+/** Everything around the services of one test, real and its own (of a queue server that is shared, the queue), so that no test sees the long polls, leases or messages of another. */
 export interface World {
   /** An administrator's connection. */
   readonly sql: Sql;
@@ -94,13 +95,15 @@ export async function createWorld({ context, timeoutMs = 1_000, ...given }: Worl
 
   const database = given.database ?? (await cloneDatabase());
   closers.push(() => database.close());
-  const endpoint = given.queueEndpoint ?? (await ownQueueServer(closers));
+  const server = given.queueEndpoint === undefined ? await startQueueServer() : undefined;
+  if (server !== undefined) closers.push(() => server.stop());
+  const endpoint = given.queueEndpoint ?? server?.endpoint ?? "";
   const receiver = given.receiver ?? (await startReceiver());
   closers.push(() => receiver.close());
   const sql = database.admin;
   const queue = createQueueClient({ region: "us-east-1", endpoint, socketsMax: 16 });
   closers.push(async () => queue.destroy());
-  const { queueUrl } = await createQueues(queue, "fault", 2);
+  const { queueUrl } = await createQueues(queue, server?.queueName("fault") ?? "fault", 2);
   const arranged = await arrangeEndpoint(sql, receiver.url, { timeoutMs });
 
   const start = (role: "dispatcher" | "executor", settings: Settings, failpoint?: ServiceProcessOptions["failpoint"]) => {
@@ -167,12 +170,6 @@ async function cloneDatabase(): Promise<{ url: string; admin: Sql; close(): Prom
       await drop();
     },
   };
-}
-
-async function ownQueueServer(closers: (() => Promise<unknown>)[]): Promise<string> {
-  const server = await startSqs({ port: 0 });
-  closers.push(() => server.stop());
-  return server.endpoint;
 }
 
 /** Resolves when no session of these application names is left on the database: a killed process's transactions are rolled back and its locks free. */

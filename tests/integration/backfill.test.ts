@@ -2,11 +2,11 @@ import type { ServerResponse } from "node:http";
 import { startTestApi, type TestApi } from "@downbeat/api/start-test-api.test-support.ts";
 import { dispatcherConfig } from "@downbeat/dispatcher/config.ts";
 import { runDispatcher } from "@downbeat/dispatcher/run.ts";
-import { type EmbeddedSqs, startSqs } from "@downbeat/embedded/sqs.ts";
 import { executorConfig } from "@downbeat/executor/config.ts";
 import { runExecutor } from "@downbeat/executor/run.ts";
 import { createQueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { readConfig } from "@downbeat/runtime/config.ts";
 import type { RunningService } from "@downbeat/runtime/lifecycle.ts";
 import { createLog } from "@downbeat/runtime/log.ts";
@@ -15,16 +15,16 @@ import { until } from "@downbeat/testkit/until.ts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 let api: TestApi;
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let services: RunningService[];
 const log = createLog("test", "error");
 
 beforeAll(async () => {
   api = await startTestApi();
   await api.addTenant("acme");
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   const queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 2 });
-  const { queueUrl } = await createQueues(queue, "backfill", 60);
+  const { queueUrl } = await createQueues(queue, sqs.queueName("backfill"), 60);
   queue.destroy();
   const environment = {
     DATABASE_URL: api.database.url,

@@ -1,10 +1,10 @@
 import { runDispatcher } from "@downbeat/dispatcher/run.ts";
 import { dispatcherConfig } from "@downbeat/dispatcher/config.ts";
-import { startSqs, type EmbeddedSqs } from "@downbeat/embedded/sqs.ts";
 import { executorConfig } from "@downbeat/executor/config.ts";
 import { runExecutor } from "@downbeat/executor/run.ts";
 import { createQueueClient, type QueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { readConfig } from "@downbeat/runtime/config.ts";
 import type { RunningService } from "@downbeat/runtime/lifecycle.ts";
 import { startTestApi, type TestApi, type TestTenant } from "@downbeat/api/start-test-api.test-support.ts";
@@ -15,7 +15,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 
 /** The whole pipeline, with a look-ahead of more than a minute: whatever is changed here, dozens of runs of the former rule are in the queue already. */
 let api: TestApi;
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let queue: QueueClient;
 let services: RunningService[];
 let tenant: TestTenant;
@@ -27,9 +27,9 @@ let names = 0;
 beforeAll(async () => {
   api = await startTestApi();
   tenant = await api.addTenant("edited");
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 16 });
-  const { queueUrl } = await createQueues(queue, "edited", 60);
+  const { queueUrl } = await createQueues(queue, sqs.queueName("edited"), 60);
   const environment = {
     DATABASE_URL: api.database.url,
     SQS_QUEUE_URL: queueUrl,

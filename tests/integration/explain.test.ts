@@ -3,11 +3,11 @@ import { buildProgram } from "@downbeat/cli/program.ts";
 import { startTestApi, type TestApi, type TestTenant } from "@downbeat/api/start-test-api.test-support.ts";
 import { type DispatcherConfig, dispatcherConfig } from "@downbeat/dispatcher/config.ts";
 import { runPass } from "@downbeat/dispatcher/pass.ts";
-import { type EmbeddedSqs, startSqs } from "@downbeat/embedded/sqs.ts";
 import { executorConfig } from "@downbeat/executor/config.ts";
 import { runExecutor } from "@downbeat/executor/run.ts";
 import { createQueueClient, type QueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { systemClock } from "@downbeat/runtime/clock.ts";
 import { readConfig } from "@downbeat/runtime/config.ts";
 import type { RunningService } from "@downbeat/runtime/lifecycle.ts";
@@ -25,7 +25,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 let api: TestApi;
 let tenant: TestTenant;
 let dispatcher: Sql;
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let queue: QueueClient;
 let config: DispatcherConfig;
 let receiver: Receiver;
@@ -41,9 +41,9 @@ beforeAll(async () => {
   api = await startTestApi();
   tenant = await api.addTenant("acme");
   dispatcher = api.database.connectAs("downbeat_dispatcher");
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 4 });
-  const { queueUrl } = await createQueues(queue, "explain", 60);
+  const { queueUrl } = await createQueues(queue, sqs.queueName("explain"), 60);
   const environment = {
     DATABASE_URL: api.database.url,
     SQS_QUEUE_URL: queueUrl,

@@ -3,11 +3,11 @@ import type { ServerResponse } from "node:http";
 import { startTestApi, type TestApi, type TestTenant } from "@downbeat/api/start-test-api.test-support.ts";
 import { dispatcherConfig } from "@downbeat/dispatcher/config.ts";
 import { runDispatcher } from "@downbeat/dispatcher/run.ts";
-import { type EmbeddedSqs, startSqs } from "@downbeat/embedded/sqs.ts";
 import { executorConfig } from "@downbeat/executor/config.ts";
 import { runExecutor } from "@downbeat/executor/run.ts";
 import { createQueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { readConfig } from "@downbeat/runtime/config.ts";
 import type { RunningService } from "@downbeat/runtime/lifecycle.ts";
 import { createLog } from "@downbeat/runtime/log.ts";
@@ -18,7 +18,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 
 let api: TestApi;
 let tenant: TestTenant;
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let services: RunningService[];
 let target: Target;
 const log = createLog("test", "error");
@@ -26,9 +26,9 @@ const log = createLog("test", "error");
 beforeAll(async () => {
   api = await startTestApi();
   tenant = await api.addTenant("acme");
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   const queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 2 });
-  const { queueUrl } = await createQueues(queue, "overlap", 60);
+  const { queueUrl } = await createQueues(queue, sqs.queueName("overlap"), 60);
   queue.destroy();
   const environment = {
     DATABASE_URL: api.database.url,

@@ -1,8 +1,8 @@
 import { createQueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { dispatcherConfig } from "@downbeat/dispatcher/config.ts";
 import { runDispatcher } from "@downbeat/dispatcher/run.ts";
-import { startSqs, type EmbeddedSqs } from "@downbeat/embedded/sqs.ts";
 import { executorConfig } from "@downbeat/executor/config.ts";
 import { runExecutor } from "@downbeat/executor/run.ts";
 import { createLog } from "@downbeat/runtime/log.ts";
@@ -14,15 +14,15 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 let database: TestDatabase;
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let environment: Record<string, string>;
 const log = createLog("test", process.env["TEST_LOG_LEVEL"] ?? "error");
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   const client = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 2 });
-  const queues = await createQueues(client, "pipeline", 60);
+  const queues = await createQueues(client, sqs.queueName("pipeline"), 60);
   client.destroy();
   environment = {
     DATABASE_URL: database.url,

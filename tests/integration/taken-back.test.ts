@@ -1,11 +1,11 @@
 import { startTestApi, type TestApi, type TestTenant } from "@downbeat/api/start-test-api.test-support.ts";
 import { dispatcherConfig } from "@downbeat/dispatcher/config.ts";
 import { runDispatcher } from "@downbeat/dispatcher/run.ts";
-import { type EmbeddedSqs, startSqs } from "@downbeat/embedded/sqs.ts";
 import { executorConfig } from "@downbeat/executor/config.ts";
 import { runExecutor } from "@downbeat/executor/run.ts";
 import { createQueueClient, type QueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { queueDepth } from "@downbeat/queue/queue-depth.ts";
 import { readConfig } from "@downbeat/runtime/config.ts";
 import type { RunningService } from "@downbeat/runtime/lifecycle.ts";
@@ -16,7 +16,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 
 let api: TestApi;
 let tenant: TestTenant;
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let queue: QueueClient;
 let queueUrl: string;
 let receiver: Receiver;
@@ -26,9 +26,9 @@ const log = createLog("test", "error");
 beforeAll(async () => {
   api = await startTestApi();
   tenant = await api.addTenant("acme");
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 2 });
-  ({ queueUrl } = await createQueues(queue, "taken-back", 60));
+  ({ queueUrl } = await createQueues(queue, sqs.queueName("taken-back"), 60));
   const environment = {
     DATABASE_URL: api.database.url,
     SQS_QUEUE_URL: queueUrl,

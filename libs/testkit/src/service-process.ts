@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { FailpointName } from "@downbeat/runtime/failpoint.ts";
+import { deadlineMs } from "./deadline.ts";
 
 /** One JSON log line. */
 export interface LogLine {
@@ -31,7 +32,7 @@ export interface ServiceProcess {
   /** Resolves when it is gone and everything it printed has been read. */
   readonly exited: Promise<ProcessExit>;
   readonly isAlive: boolean;
-  /** Resolves with the first log line, past or to come, that `matches`. Rejects when the process ends, or 20 s pass, without one; `what` says what was waited for. */
+  /** Resolves with the first log line, past or to come, that `matches`. Rejects when the process ends, or the deadline passes, without one; `what` says what was waited for. */
   logged(what: string, matches: (line: LogLine) => boolean): Promise<LogLine>;
   /** Resolves when the process stands at the failpoint it was started with. */
   atFailpoint(): Promise<void>;
@@ -56,8 +57,6 @@ interface ServiceProcessSettings {
   /** Where it shall stop for ever: a failpoint, with `:n` at its n-th passage. */
   failpoint?: FailpointName | `${FailpointName}:${number}`;
 }
-
-const deadlineMs = 20_000;
 
 const compileCache = fileURLToPath(new URL("../../../node_modules/.cache/node", import.meta.url));
 

@@ -1,3 +1,5 @@
+import { deadlineMs as usualDeadlineMs } from "./deadline.ts";
+
 export interface UntilOptions {
   deadlineMs?: number;
   /** Time between two looks. */
@@ -11,7 +13,7 @@ export interface UntilOptions {
 export async function until<Value>(
   what: string,
   condition: () => Value | Promise<Value>,
-  { deadlineMs = 20_000, everyMs = 25 }: UntilOptions = {},
+  { deadlineMs = usualDeadlineMs, everyMs = 25 }: UntilOptions = {},
 ): Promise<NonNullable<Value>> {
   const endMs = performance.now() + deadlineMs;
   for (;;) {

@@ -1,6 +1,6 @@
-import { startSqs, type EmbeddedSqs } from "@downbeat/embedded/sqs.ts";
 import { createQueueClient, type QueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { StoppedError } from "@downbeat/runtime/back-off.ts";
 import { readConfig } from "@downbeat/runtime/config.ts";
 import { LoopProgress } from "@downbeat/runtime/loop-progress.ts";
@@ -16,15 +16,15 @@ import { passingLiveness } from "./passing-liveness.ts";
 import { WakeSignal } from "./wake-signal.ts";
 
 let database: TestDatabase;
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let queue: QueueClient;
 let queueUrl: string;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 4 });
-  ({ queueUrl } = await createQueues(queue, "dispatch-loop", 60));
+  ({ queueUrl } = await createQueues(queue, sqs.queueName("dispatch-loop"), 60));
 });
 afterAll(async () => {
   queue.destroy();
@@ -137,14 +137,15 @@ const overdueNow = () => database.admin`update downbeat.runs set sweep_at = now(
 
 test("an outage of the queue is waited out, with one line a step, and what was claimed meanwhile is sent when it is over", async () => {
   await scheduleOne();
-  const settings = { DISPATCH_FOR_SECONDS: "forever", SQS_QUEUE_URL: `${sqs.endpoint}/000000000000/late-queue` };
+  const lateQueue = sqs.queueName("late-queue");
+  const settings = { DISPATCH_FOR_SECONDS: "forever", SQS_QUEUE_URL: `${sqs.endpoint}/000000000000/${lateQueue}` };
   const loop = start(settings);
   for (const waitMs of [500, 1_000]) {
     await loop.advance();
     await overdueNow();
     await loop.advance(waitMs);
   }
-  await createQueues(queue, "late-queue", 60);
+  await createQueues(queue, lateQueue, 60);
   await overdueNow();
   await loop.advance(2_000, 100);
   loop.stop.abort();

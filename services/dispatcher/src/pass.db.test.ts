@@ -1,6 +1,6 @@
-import { startSqs, type EmbeddedSqs } from "@downbeat/embedded/sqs.ts";
 import { createQueueClient, type QueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { queueDepth } from "@downbeat/queue/queue-depth.ts";
 import { readConfig } from "@downbeat/runtime/config.ts";
 import { arrangeLeased, arrangeRun, arrangeSchedule, readRun } from "@downbeat/store/runs.test-support.ts";
@@ -16,14 +16,13 @@ import { DispatcherMetrics } from "./dispatcher-metrics.ts";
 import { runPass } from "./pass.ts";
 
 let database: TestDatabase;
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let queue: QueueClient;
 let queueUrl: string;
-let queues = 0;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 16 });
 });
 afterAll(async () => {
@@ -33,7 +32,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await database.admin`truncate downbeat.runs, downbeat.attempts, downbeat.run_events, downbeat.schedule_due, downbeat.dispatch_passes`;
-  ({ queueUrl } = await createQueues(queue, `pass-${(queues += 1)}`, 60));
+  ({ queueUrl } = await createQueues(queue, sqs.queueName("pass"), 60));
 });
 
 /** One pass. A queue that is away is one whose name nobody knows. */

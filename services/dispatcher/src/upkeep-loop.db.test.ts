@@ -1,7 +1,7 @@
 import { readConfig } from "@downbeat/runtime/config.ts";
-import { startSqs } from "@downbeat/embedded/sqs.ts";
 import { createQueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { takeTurn } from "@downbeat/store/take-turn.ts";
 import { captureLog } from "@downbeat/testkit/captured-log.ts";
 import { ManualClock } from "@downbeat/testkit/manual-clock.ts";
@@ -100,9 +100,9 @@ test("the end of a dispatcher frees its turn, so that the next one goes on at on
 });
 
 test("a dispatcher audits beside its passes, one of a single pass after it; neither where it is switched off", async () => {
-  const sqs = await startSqs({ port: 0 });
+  const sqs = await startQueueServer();
   const queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 1 });
-  const { queueUrl } = await createQueues(queue, "upkeep", 60);
+  const { queueUrl } = await createQueues(queue, sqs.queueName("upkeep"), 60);
   const run = (settings: Record<string, string>) => {
     const environment = { DATABASE_URL: database.url, SQS_QUEUE_URL: queueUrl, AWS_ENDPOINT_URL: sqs.endpoint, ...settings };
     return runDispatcher(readConfig(dispatcherConfig, environment), { log: captureLog().log });

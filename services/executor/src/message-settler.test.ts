@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { startSqs, type EmbeddedSqs } from "@downbeat/embedded/sqs.ts";
 import { createQueueClient, type QueueClient } from "@downbeat/queue/client.ts";
 import { createQueues } from "@downbeat/queue/create-queues.ts";
+import { startQueueServer, type TestQueueServer } from "@downbeat/queue/queue-server.test-support.ts";
 import { packWakeUps } from "@downbeat/queue/pack-wake-ups.ts";
 import { queueDepth } from "@downbeat/queue/queue-depth.ts";
 import { receiveMessages } from "@downbeat/queue/receive-messages.ts";
@@ -12,12 +12,11 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { MessageSettler } from "./message-settler.ts";
 import type { OpenMessage } from "./open-messages.ts";
 
-let sqs: EmbeddedSqs;
+let sqs: TestQueueServer;
 let queue: QueueClient;
 let queueUrl: string;
-let queues = 0;
 beforeAll(async () => {
-  sqs = await startSqs({ port: 0 });
+  sqs = await startQueueServer();
   queue = createQueueClient({ region: "us-east-1", endpoint: sqs.endpoint, socketsMax: 4 });
 });
 afterAll(async () => {
@@ -25,7 +24,7 @@ afterAll(async () => {
   await sqs.stop();
 });
 beforeEach(async () => {
-  ({ queueUrl } = await createQueues(queue, `settle-${(queues += 1)}`, 60));
+  ({ queueUrl } = await createQueues(queue, sqs.queueName("settle"), 60));
 });
 
 function arrange(url = queueUrl) {
