@@ -5,7 +5,10 @@ import { queueDepth } from "@downbeat/queue/queue-depth.ts";
 import { sendWakeUps } from "@downbeat/queue/send-wake-ups.ts";
 import { randomUUID } from "node:crypto";
 import { GenericContainer, Wait } from "testcontainers";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+
+// A server on the JVM takes its time on a busy machine.
+vi.setConfig({ testTimeout: 180_000 });
 
 /** Servers that copy an SQS without fair queues, each of which refuses groups in its own way. They run where their image is named. */
 const servers = [
@@ -17,7 +20,10 @@ for (const { name, image = "", port } of servers) {
   test.skipIf(image === "")(
     `${name} refuses fair-queue groups: every message gets in without, and it is asked with them once`,
     async () => {
-      const container = await new GenericContainer(image).withExposedPorts(port).withWaitStrategy(Wait.forListeningPorts()).start();
+      const container = await new GenericContainer(image)
+        .withExposedPorts(port)
+        .withWaitStrategy(Wait.forListeningPorts().withStartupTimeout(120_000))
+        .start();
       const endpoint = `http://${container.getHost().replace("localhost", "127.0.0.1")}:${container.getMappedPort(port)}`;
       const client = createQueueClient({ region: "us-east-1", endpoint, socketsMax: 1 });
       try {
