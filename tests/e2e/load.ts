@@ -6,8 +6,10 @@ import { createTenant, type Tenant } from "./tenant.ts";
 
 export interface LoadOptions {
   purpose: string;
-  /** How many schedules, each of which is due each second. */
+  /** How many schedules. */
   schedules: number;
+  /** How often each of them is due. Default: each second. */
+  everySeconds?: number;
   /** How long the receiver takes to answer, in ms: with a second's worth of it, every executor has calls in flight at any time. */
   delayMs?: number;
 }
@@ -32,26 +34,28 @@ export interface Expected {
 /** An executor leases a run this long before its instant; a pause takes it back no more. */
 const leaseAheadMs = 250;
 
-/** Schedules that are due each second until the load is stopped. All of their occurrences run, however late and beside each other: what is lost is lost by a fault and not by a policy. */
+/** Schedules that are due every second or few until the load is stopped. All of their occurrences run, however late and beside each other: what is lost is lost by a fault and not by a policy. */
 export class Load {
   readonly tenant: Tenant;
   readonly #system: System;
   /** The first occurrence of each schedule, by id; ms since 1970. */
   readonly #firstAt: ReadonlyMap<string, number>;
+  readonly #everyMs: number;
 
-  private constructor(system: System, tenant: Tenant, firstAt: ReadonlyMap<string, number>) {
+  private constructor(system: System, tenant: Tenant, rule: { firstAt: ReadonlyMap<string, number>; everyMs: number }) {
     this.#system = system;
     this.tenant = tenant;
-    this.#firstAt = firstAt;
+    this.#firstAt = rule.firstAt;
+    this.#everyMs = rule.everyMs;
   }
 
-  static async start(system: System, { purpose, schedules: count, delayMs = 300 }: LoadOptions): Promise<Load> {
+  static async start(system: System, { purpose, schedules: count, everySeconds = 1, delayMs = 300 }: LoadOptions): Promise<Load> {
     const tenant = await createTenant(system, purpose);
     const anchorAt = Math.floor((await databaseNow(system.sql)) / 1_000) * 1_000;
     const created = await tenant.schedule(
       Array.from({ length: count }, (_, index) => ({
         name: `load-${index + 1}`,
-        interval_seconds: 1,
+        interval_seconds: everySeconds,
         anchor_at: new Date(anchorAt).toISOString(),
         target: { path: `/hook?delay_ms=${delayMs}` },
         misfire: "all",
@@ -60,8 +64,9 @@ export class Load {
         max_instances: 1_000,
       })),
     );
-    // The first occurrence of each is what the API answered: the first full second after it was created.
-    return new Load(system, tenant, new Map(created.map(({ id, next_run_at }) => [id, Date.parse(next_run_at ?? "")])));
+    // The first occurrence of each is what the API answered: the first one after it was created.
+    const firstAt = new Map(created.map(({ id, next_run_at: next }) => [id, Date.parse(next ?? "")]));
+    return new Load(system, tenant, { firstAt, everyMs: everySeconds * 1_000 });
   }
 
   /** Resolves when `count` more calls have been made for it than before. */
@@ -88,15 +93,17 @@ export class Load {
     const pauses = await sql<{ id: string; at: number }[]>`
       select id, (extract(epoch from paused_at) * 1000)::float8 as at from downbeat.schedules where tenant_id = ${this.tenant.id}`;
     const pausedAt = new Map(pauses.map(({ id, at }) => [id, at]));
-    const expected = new Map([...this.#firstAt].map(([id, firstAt]) => [id, expectedUntil(pausedAt.get(id) ?? Number.NaN, firstAt)]));
+    const expected = new Map(
+      [...this.#firstAt].map(([id, firstAt]) => [id, expectedUntil(pausedAt.get(id) ?? Number.NaN, { firstAt, everyMs: this.#everyMs })]),
+    );
     const result = { tenant: this.tenant, expected, ledger: await readLedger(sql, this.tenant.id), calls: await this.tenant.calls() };
     await this.tenant.clear();
     return result;
   }
 }
 
-function expectedUntil(pausedAt: number, firstAt: number): Expected {
-  const count = Math.floor((pausedAt - firstAt) / 1_000) + 1;
-  const occurrences = Array.from({ length: count }, (_, index) => firstAt + index * 1_000);
+function expectedUntil(pausedAt: number, { firstAt, everyMs }: { firstAt: number; everyMs: number }): Expected {
+  const count = Math.floor((pausedAt - firstAt) / everyMs) + 1;
+  const occurrences = Array.from({ length: count }, (_, index) => firstAt + index * everyMs);
   return { occurrences, pausedAt, withdrawnFrom: pausedAt + leaseAheadMs };
 }

@@ -17,13 +17,13 @@ export interface Scaling {
 const reactionMs = 240_000;
 
 /**
- * A heavy load brings three executors; when it is over, all but the fewest go. A light load whose calls take two seconds goes on meanwhile, so that each pod that is taken away has
- * something in flight. Of neither load anything may be lost or called twice.
+ * A heavy load brings three executors; when it is over, all but the fewest go. A light load, with a call or two in flight at any time, goes on meanwhile, so
+ * that pods are taken away while they have something to finish. Of neither load anything may be lost or called twice.
  */
 export async function expectScalesOutAndBack(system: ClusterSystem, { min, max, stabilizationSeconds, heavy }: Scaling): Promise<void> {
   const wanted = Math.min(3, max);
   await system.pods.settled(min);
-  const light = await Load.start(system, { purpose: "light", schedules: 1, delayMs: 2_000 });
+  const light = await Load.start(system, { purpose: "light", schedules: 1, everySeconds: 2, delayMs: 3_000 });
   const load = await Load.start(system, { purpose: "heavy", ...heavy });
   await until(`${wanted} executors`, async () => (await system.executors()).length >= wanted, { deadlineMs: reactionMs, everyMs: 1_000 });
   await load.flows(heavy.schedules);
