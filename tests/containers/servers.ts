@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { ListQueuesCommand } from "@aws-sdk/client-sqs";
 import { createQueueClient } from "@downbeat/queue/client.ts";
 import { connect } from "@downbeat/store/connect.ts";
@@ -19,7 +20,8 @@ const images = {
 const postgresSettings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "jit=off", "timezone=UTC"];
 
 export async function startPostgresContainer(): Promise<StartedServer> {
-  const password = "downbeat";
+  // A word that stands nowhere else: tests look whether the password shows up where it must not.
+  const password = randomBytes(18).toString("hex");
   const container = await start(
     images.postgres,
     new GenericContainer(images.postgres)
