@@ -19,9 +19,13 @@ else
   tags+=(--set-string "image.api.tag=$(tag_of "$images" api)")
 fi
 
+# Helm 4 refuses to touch a field that somebody changed by hand (`kubectl scale`, a suspended CronJob); here the values win. Helm 3 always let them.
+conflicts=()
+case $(helm version --template '{{.Version}}') in v[0-3].*) ;; *) conflicts=(--force-conflicts) ;; esac
+
 note "deploying to namespace \"$NAMESPACE\" of context \"$context\""
 # shellcheck disable=SC2086 # several options in one variable
-if ! h upgrade --install "$RELEASE" "$root/helm/downbeat" "${values[@]}" "${tags[@]}" --wait --timeout "${TIMEOUT:-5m}" ${HELM_OPTIONS:-} >&2; then
+if ! h upgrade --install "$RELEASE" "$root/helm/downbeat" "${values[@]}" "${tags[@]}" "${conflicts[@]}" --wait --timeout "${TIMEOUT:-5m}" ${HELM_OPTIONS:-} >&2; then
   k get pods >&2 || true
   k get events --field-selector type=Warning --sort-by=.lastTimestamp 2>/dev/null | tail -n 10 >&2 || true
   fail "helm could not bring the release up; above are the pods and the latest warnings" "logs: make scheduler-logs CLUSTER=$CLUSTER"
