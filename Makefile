@@ -31,9 +31,11 @@ clean-dev: $(INSTALLED) ## Remove what `make dev` keeps between starts (.downbea
 
 ##@ Work on it
 
-.PHONY: test check format
+.PHONY: test test-containers check format
 test: $(INSTALLED) ## Run all tests; the last line is `N passed, N failed`
 	@$(WITH_NODE) exec vitest run
+test-containers: $(INSTALLED) ## The suites that use a server, on Postgres and LocalStack in containers (needs a Docker engine)
+	@$(WITH_NODE) exec node tests/containers/run.ts
 check: $(INSTALLED) ## Format, lint, types, and whether generated documents are current
 	@$(WITH_NODE) exec node scripts/check.ts
 format: $(INSTALLED) ## Rewrite sources and generated documents as `make check` wants them
@@ -88,6 +90,12 @@ image-load: ## Build them and bring them to the cluster's nodes
 image-status: ## Images built here, on the nodes, and asked for by pods
 	@deploy/local/image-status.sh
 
-.PHONY: test-e2e test-containers
+.PHONY: test-e2e test-soak test-suspend observe-cronjob
 test-e2e: $(INSTALLED) ## The whole way on the cluster: schedule, CronJob, queue, executor pod, receiver pod, ledger
-	@$(WITH_NODE) exec deploy/local/test-e2e.sh
+	@$(WITH_NODE) exec deploy/local/on-cluster.sh vitest run tests/e2e
+test-soak: $(INSTALLED) ## Pods deleted at random under load, then the balance: make test-soak MINUTES=10 PER_MINUTE=600 KILLS=10
+	@$(WITH_NODE) exec deploy/local/on-cluster.sh node tests/e2e/soak.ts
+test-suspend: $(INSTALLED) ## The CronJob suspended and resumed, each misfire policy held to its word: make test-suspend MINUTES=5
+	@$(WITH_NODE) exec deploy/local/on-cluster.sh node tests/e2e/suspend.ts
+observe-cronjob: $(INSTALLED) ## One Job a minute, how soon it claims, its memory, how late runs start: make observe-cronjob MINUTES=30
+	@$(WITH_NODE) exec deploy/local/on-cluster.sh node tests/e2e/observe-cronjob.ts
