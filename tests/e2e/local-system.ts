@@ -13,8 +13,8 @@ import { createRestClient } from "./rest-client.ts";
 import type { System } from "./system.ts";
 
 /** The minute of the CronJob, shortened so that a test sees several. As there, a dispatcher ends before the next one starts and looks further ahead than one of these. */
-const minuteMs = 3_000;
-const dispatcherSettings = { DISPATCH_FOR_SECONDS: "2", HORIZON_SECONDS: "5", PASS_INTERVAL_MS: "500", PUBLISH_TIMEOUT_MS: "500" };
+const minuteMs = 4_000;
+const dispatcherSettings = { DISPATCH_FOR_SECONDS: "3", HORIZON_SECONDS: "6", PASS_INTERVAL_MS: "500", PUBLISH_TIMEOUT_MS: "500" };
 
 /** Short leases, so that a killed executor's runs are called again soon. The long poll is short because the queue server would hand the next message to a killed client's. */
 const executorSettings = { LEASE_MS: "5000", VISIBILITY_SECONDS: "2", RECEIVE_WAIT_SECONDS: "1" };

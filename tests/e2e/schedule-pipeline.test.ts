@@ -128,7 +128,7 @@ test("scaled from one executor to three, all three work", async ({ skip }) => {
   if (autoscaler !== null) skip(`${autoscaler} decides how many executors there are`);
   const before = (await system.executors()).length;
   await system.scaleExecutors(1);
-  const load = await Load.start(system, { purpose: "scale", schedules: 30 });
+  const load = await Load.start(system, { purpose: "scale", schedules: 15 });
   await load.flows(10);
   await system.scaleExecutors(3);
   const names = await system.executors();
