@@ -90,9 +90,10 @@ image-load: ## Build them and bring them to the cluster's nodes
 image-status: ## Images built here, on the nodes, and asked for by pods
 	@deploy/local/image-status.sh
 
+# One file of tests after the other: each has the executors to itself.
 .PHONY: test-e2e test-soak test-suspend observe-cronjob
 test-e2e: $(INSTALLED) ## The whole way on the cluster: schedule, CronJob, queue, executor pod, receiver pod, ledger
-	@$(WITH_NODE) exec deploy/local/on-cluster.sh vitest run tests/e2e
+	@$(WITH_NODE) exec deploy/local/on-cluster.sh vitest run --no-file-parallelism tests/e2e
 test-soak: $(INSTALLED) ## Pods deleted at random under load, then the balance: make test-soak MINUTES=10 PER_MINUTE=600 KILLS=10
 	@$(WITH_NODE) exec deploy/local/on-cluster.sh node tests/e2e/soak.ts
 test-suspend: $(INSTALLED) ## The CronJob suspended and resumed, each misfire policy held to its word: make test-suspend MINUTES=5
