@@ -23,7 +23,7 @@ test.skipIf(!isOnCluster)(
       const { minReplicas: min, maxReplicas: max, behavior } = found.spec;
       expect(max).toBeGreaterThan(min);
       const stabilizationSeconds = behavior?.scaleDown?.stabilizationWindowSeconds ?? stabilizationSecondsDefault;
-      await expectScalesOutAndBack(system, { min, max, stabilizationSeconds, heavy: { schedules: 80, delayMs: 100 } });
+      await expectScalesOutAndBack(system, { min, max, stabilizationSeconds, heavy: { schedules: 200, delayMs: 100 } });
     } finally {
       await system.close();
     }

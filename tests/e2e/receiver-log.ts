@@ -1,3 +1,5 @@
+import { fetchAgain } from "./fetch-again.ts";
+
 export interface Call {
   path: string;
   /** Wall-clock milliseconds, of the receiver's machine, when the head of the request had arrived. */
@@ -24,7 +26,7 @@ export class ReceiverLog {
   async calls(): Promise<readonly Call[]> {
     for (;;) {
       const from = this.#calls.length;
-      const response = await fetch(`${this.#url}/calls?after=${from}`);
+      const response = await fetchAgain(`${this.#url}/calls?after=${from}`);
       const { calls, total } = (await response.json()) as { calls: Call[]; total: number };
       // Two of these may have run at once; then the other one has added these.
       if (this.#calls.length === from) this.#calls.push(...calls);

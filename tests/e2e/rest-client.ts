@@ -1,3 +1,5 @@
+import { fetchAgain } from "./fetch-again.ts";
+
 /** The REST API as a client of any language sees it: a URL, a key, JSON. */
 export interface RestClient {
   /** Answers the body of a 2xx answer. Throws on any other, with what the API said. */
@@ -9,7 +11,7 @@ export interface RestClient {
 export function createRestClient({ url, key, tenant }: { url: string; key: string; tenant?: string }): RestClient {
   return {
     async call<Answer>(method: string, path: string, body?: object) {
-      const response = await fetch(`${url}/api/v1${path}`, {
+      const response = await fetchAgain(`${url}/api/v1${path}`, {
         method,
         headers: {
           Authorization: `Bearer ${key}`,
