@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { createQueueClient } from "@downbeat/queue/client.ts";
 import { connect } from "@downbeat/store/connect.ts";
 import { ClusterExecutors } from "./cluster-executors.ts";
@@ -9,6 +8,7 @@ import { startReceiverPod } from "./receiver-pod.ts";
 import { ReceiverLog } from "./receiver-log.ts";
 import { createRestClient } from "./rest-client.ts";
 import type { System } from "./system.ts";
+import { whenGone } from "./when-gone.ts";
 
 export interface ClusterSystem extends System {
   readonly kubectl: Kubectl;
@@ -58,14 +58,7 @@ async function open(kubectl: Kubectl, closers: (() => Promise<unknown>)[]): Prom
 
   const name = `e2e-receiver-${uniqueSuffix()}`;
   const labels = { "downbeat-e2e": name };
-  const removal = [...kubectl.target, "delete", "pod,service,configmap,job", "-l", `downbeat-e2e=${name}`];
-  // A test run that is interrupted leaves nothing either.
-  const remove = () => void spawnSync("kubectl", [...removal, "--wait=false"]);
-  process.once("exit", remove);
-  closers.push(async () => {
-    await kubectl.run(removal.slice(kubectl.target.length));
-    process.off("exit", remove);
-  });
+  closers.push(whenGone(["kubectl", ...kubectl.target, "delete", "pod,service,configmap,job", "-l", `downbeat-e2e=${name}`]));
   const receiver = await startReceiverPod(kubectl, name, labels);
   const receiverUrl = `http://127.0.0.1:${await forward(name, receiver.port)}`;
 

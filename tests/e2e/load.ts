@@ -31,6 +31,9 @@ export interface Expected {
   withdrawnFrom: number;
 }
 
+/** Longer than any test; a load whose test was interrupted ends by itself. */
+const livesMsMax = 30 * 60_000;
+
 /** An executor leases a run this long before its instant; a pause takes it back no more. */
 const leaseAheadMs = 250;
 
@@ -57,6 +60,7 @@ export class Load {
         name: `load-${index + 1}`,
         interval_seconds: everySeconds,
         anchor_at: new Date(anchorAt).toISOString(),
+        ends_at: new Date(anchorAt + livesMsMax).toISOString(),
         target: { path: `/hook?delay_ms=${delayMs}` },
         misfire: "all",
         grace_seconds: null,

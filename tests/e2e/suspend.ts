@@ -29,6 +29,8 @@ await runTool(openToolSystem, async (system) => {
     policies.map(({ misfire, graceSeconds }) => ({
       name: `${misfire}-${graceSeconds ?? "unlimited"}`,
       cron_expression: "* * * * *",
+      // Should this be interrupted, they end by themselves.
+      ends_at: new Date(Date.now() + (minutes + 30) * minuteMs).toISOString(),
       target: { path: "/hook" },
       misfire,
       grace_seconds: graceSeconds,
