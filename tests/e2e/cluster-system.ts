@@ -92,6 +92,7 @@ async function open(kubectl: Kubectl, closers: (() => Promise<unknown>)[]): Prom
       await suspend(false);
     },
     migrate: () => runMigrateJob(kubectl, labels),
+    onClose: (step) => void closers.push(step),
   };
 }
 

@@ -72,6 +72,7 @@ export async function startLocalSystem(database: { url: string; admin: Sql }): P
     suspendDispatcher: async () => dispatchers.suspend(true),
     resumeDispatcher: async () => dispatchers.suspend(false),
     migrate: async () => (await runCli<{ applied: string[] }>(["migrate"], environment)).applied,
+    onClose: (step) => void closers.push(step),
     async close() {
       for (const close of closers.reverse()) await close();
     },

@@ -38,6 +38,8 @@ export interface System {
   resumeDispatcher(): Promise<void>;
   /** Runs the migrations of this version once more. Answers the names of those that were applied. */
   migrate(): Promise<string[]>;
+  /** What is to be done before all else when it is closed. */
+  onClose(step: () => Promise<unknown>): void;
   /** Removes what this system made, and nothing else. */
   close(): Promise<void>;
 }

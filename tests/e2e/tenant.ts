@@ -18,7 +18,7 @@ export interface Tenant {
   clear(): Promise<void>;
 }
 
-export async function createTenant({ rest, receiver }: System, purpose: string): Promise<Tenant> {
+export async function createTenant({ rest, receiver, onClose }: System, purpose: string): Promise<Tenant> {
   const slug = `e2e-${purpose}-${randomBytes(4).toString("hex")}`;
   const { id } = await rest.call<{ id: string }>("POST", "/tenants", { slug, name: `End-to-end test: ${purpose}` });
   const own = rest.forTenant(slug);
@@ -28,6 +28,9 @@ export async function createTenant({ rest, receiver }: System, purpose: string):
     base_url: `${receiver.baseUrl}/${slug}`,
   });
   const made: string[] = [];
+  const clear = async () => void (await eachOf(made.splice(0), (schedule) => own.call("DELETE", `/schedules/${schedule}`)));
+  // Of a test that failed before it came to that.
+  onClose(clear);
   return {
     id,
     slug,
@@ -46,9 +49,7 @@ export async function createTenant({ rest, receiver }: System, purpose: string):
         made.push(created.id);
         return created;
       }),
-    async clear() {
-      await eachOf(made.splice(0), (schedule) => own.call("DELETE", `/schedules/${schedule}`));
-    },
+    clear,
   };
 }
 
