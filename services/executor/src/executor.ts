@@ -60,6 +60,9 @@ export interface ExecutorOptions {
   executor: string;
 }
 
+/** How long a poll that is open when the drain begins may still be answered. */
+const openPollMs = 1_000;
+
 /**
  * The life of a message: ④ received → ⑤ its runs leased → ⑥⑦ each held, called → ⑧ recorded → ⑨ deleted.
  *
@@ -77,6 +80,8 @@ export class Executor {
   readonly #rejecting = new Outage();
   readonly #draining = new AbortController();
   readonly #abandoned = new AbortController();
+  readonly #pollsBroken = new AbortController();
+  #receiving: Promise<unknown> = Promise.resolve();
   /** Rejects when a loop failed for a reason that waiting cannot mend; otherwise resolves after `drain`. */
   readonly ended: Promise<void>;
 
@@ -145,12 +150,28 @@ export class Executor {
     this.#draining.abort();
     for (const received of this.#leaseWaiting.stop()) this.#messages.settle(received, { isDone: false, againInSeconds: 0 });
     const timeUp = clock.sleep(config.DRAIN_SECONDS * 1_000, this.#abandoned.signal).then(() => "time up" as const);
+    const polled = this.#finishPolls();
     const carried = this.#finishCarried().then(() => "finished" as const);
     if ((await Promise.race([carried, timeUp])) === "time up") {
       log.warn({ runs: this.#carried.size }, "drain ended before all calls did; their leases will run out");
     }
     this.#abandoned.abort();
+    // What the last polls brought goes back before the process does.
+    await polled;
     await this.#settler.drained();
+  }
+
+  /**
+   * Under load a poll is answered at once, and what it brings is handed back; broken off, its messages would stay hidden for `VISIBILITY_SECONDS`, and their runs start that late. Of a poll that
+   * is not answered in this time the queue is as good as empty.
+   */
+  async #finishPolls(): Promise<void> {
+    const { clock } = this.#options;
+    const answered = new AbortController();
+    const receiving = this.#receiving.catch(() => {}).finally(() => answered.abort());
+    await clock.sleep(openPollMs, answered.signal);
+    this.#pollsBroken.abort();
+    await receiving;
   }
 
   async #finishCarried(): Promise<void> {
@@ -169,15 +190,17 @@ export class Executor {
         visibilitySeconds: config.VISIBILITY_SECONDS,
         waitSeconds: config.RECEIVE_WAIT_SECONDS,
         signal: this.#draining.signal,
+        broken: this.#pollsBroken.signal,
         outage,
         progress: own,
         room: () => this.#leaseWaiting.room(),
         onMessages: (messages) => this.#open(messages),
       }),
     );
+    this.#receiving = Promise.all(receivers);
     const keepHidden = every((config.VISIBILITY_SECONDS * 1_000) / 3, () => this.#keepHidden(), { clock, signal: this.#abandoned.signal });
     log.info({ slots: config.MAX_CONCURRENT_RUNS, executor: this.#options.executor }, "executor ready");
-    await Promise.all([...receivers, keepHidden]);
+    await Promise.all([this.#receiving, keepHidden]);
   }
 
   async #keepHidden(): Promise<void> {

@@ -14,7 +14,10 @@ export interface ReceiveLoopOptions {
   clock: Clock;
   random: Random;
   log: Log;
+  /** Aborts when nothing more is to be received. A poll that is open then is not broken off: what the server hands to a poll that nobody reads any more is hidden from everybody. */
   signal: AbortSignal;
+  /** Aborts when an open poll has to be broken off after all. */
+  broken: AbortSignal;
   /** Tells that the loop runs: each try counts, and waiting for room is rest. */
   progress: LoopProgress;
   /** Shared by the loops of a process. */
@@ -28,10 +31,10 @@ export interface ReceiveLoopOptions {
  * ④ Receives for as long as there is room, without waiting for what was received before (rule X10): a slow run holds a slot, never the loop. An outage of the queue is waited out.
  */
 export async function receiveLoop(options: ReceiveLoopOptions): Promise<void> {
-  const { signal, room, onMessages, progress } = options;
+  const { signal, broken, room, onMessages, progress } = options;
   const receive = () => {
     progress.note();
-    return receiveMessages({ ...options, client: options.queue });
+    return receiveMessages({ ...options, client: options.queue, signal: broken });
   };
   while (!signal.aborted) {
     progress.rest();

@@ -25,6 +25,7 @@ function start(endpoint: string, room: () => Promise<void> = async () => {}) {
     random: () => 0,
     log,
     signal: drain.signal,
+    broken: drain.signal,
     progress,
     outage: new Outage(),
     room,
