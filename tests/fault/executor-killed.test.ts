@@ -81,11 +81,13 @@ test.concurrent("an executor killed while its run holds its schedule's gate: no 
   const world = await createWorld({ context });
   const firstAt = await world.scheduleEachSecond(1, { overlap: "skip" });
   world.startDispatcher({ HORIZON_SECONDS: "1" });
-  const killed = world.startExecutor(shortLease, "executor.leased");
+  // Long enough for another executor to start and to find the gate held, also on a busy machine.
+  const killed = world.startExecutor({ ...shortLease, LEASE_MS: "6000" }, "executor.leased");
   await killed.atFailpoint();
+  const successor = world.startExecutor();
+  await successor.logged("its start", ({ msg }) => msg === "executor ready");
   await killed.kill();
 
-  world.startExecutor();
   const succeeded = async () => (await readLedger(world.sql)).filter(({ state }) => state === "succeeded");
   await until("a later run to have its turn", async () => (await succeeded()).length >= 2);
   const endAt = await world.unschedule();

@@ -48,6 +48,16 @@ test("of two deploys at once one applies the files and the other waits and finds
   expect(applied.map(({ length }) => length).sort()).toEqual([0, (await readMigrations()).length]);
 });
 
+test("before the first file is applied the roles may look into the schema: what starts meanwhile finds it empty, not closed", async () => {
+  await database.admin`drop schema downbeat cascade`;
+  await migrate(connectToMigrate(), []);
+  const may = await database.admin<{ role: string; may: boolean }[]>`
+    select role, has_schema_privilege(role, 'downbeat', 'usage') as may
+    from unnest(array['downbeat_api', 'downbeat_dispatcher', 'downbeat_executor']) as role`;
+  expect(may.map((row) => row.may)).toEqual([true, true, true]);
+  await migrate(connectToMigrate());
+});
+
 test("a file that was changed after it had been applied is refused, by name", async () => {
   const [first, ...rest] = await readMigrations();
   const changed = [{ ...first, checksum: "another" } as Migration, ...rest, migration("9999_later.sql", "create table downbeat.later ()")];

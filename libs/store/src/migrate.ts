@@ -53,8 +53,10 @@ export async function migrate(sql: Sql, migrations?: readonly Migration[]): Prom
 }
 
 async function applyMissing(connection: Sql, wanted: readonly Migration[]): Promise<string[]> {
+  // With the schema its use, in one transaction: a process that is there first shall find it empty, which it waits out, and not closed, which would be somebody's mistake.
   await connection.unsafe(`
     create schema if not exists downbeat;
+    grant usage on schema downbeat to ${serviceRoles.join(", ")};
     create table if not exists downbeat.migrations (
       name text primary key, checksum text not null, applied_at timestamptz not null default now())`);
   const rows = await connection<{ name: string; checksum: string }[]>`select name, checksum from downbeat.migrations`;
