@@ -26,7 +26,7 @@ COPY services/dispatcher/package.json services/dispatcher/
 COPY services/executor/package.json services/executor/
 COPY tests/package.json tests/
 # The entries' packages and the bundler's. No script of a package runs.
-RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --include-workspace-root \
+RUN --mount=type=cache,target=/tmp/npm npm ci --cache /tmp/npm --ignore-scripts --no-audit --no-fund --loglevel=error --include-workspace-root \
       --workspace=services/dispatcher --workspace=services/executor --workspace=services/api --workspace=services/cli
 COPY libs libs
 COPY services services
