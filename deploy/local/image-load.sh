@@ -9,7 +9,7 @@ images=$("$here/image-build.sh" "$@")
 set -- $images ${LOAD_IMAGES:-}
 case $CLUSTER in
   minikube) for image; do
-    minikube -p "$PROFILE" image ls 2>/dev/null | grep -q "/$image\$\|^$image\$" || { note "loading $image"; minikube -p "$PROFILE" image load "$image"; }
+    minikube -p "$PROFILE" image ls 2>/dev/null | grep "/$image\$\|^$image\$" >/dev/null || { note "loading $image"; minikube -p "$PROFILE" image load "$image"; }
   done ;;
   kind) note "loading $*"; kind load docker-image --name "$PROFILE" "$@" >&2 ;;
   current)

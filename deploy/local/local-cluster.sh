@@ -8,6 +8,7 @@
 #   LOAD_IMAGES         more images to bring to the nodes, for nodes that cannot pull (Postgres, LocalStack)
 #
 # Every kubectl and helm call names its context, found out once: switching contexts in another terminal cannot send half of a deployment elsewhere.
+# With pipefail, `grep -q` would now and then fail what writes to it, because it leaves at the first match: hence `grep … >/dev/null` in pipes.
 set -euo pipefail
 
 CLUSTER=${CLUSTER:-minikube}

@@ -11,7 +11,7 @@ case $CLUSTER in
     else minikube start -p "$PROFILE" --driver=docker --keep-context; fi
     ;;
   kind)
-    if kind get clusters 2>/dev/null | grep -qx "$PROFILE"; then note "kind cluster \"$PROFILE\" is there already"
+    if kind get clusters 2>/dev/null | grep -x "$PROFILE" >/dev/null; then note "kind cluster \"$PROFILE\" is there already"
     else
       # kind makes its context the current one; the user's own stays what it was.
       before=$(kubectl config current-context 2>/dev/null || true)

@@ -19,7 +19,7 @@ fi
 h uninstall "$RELEASE" --ignore-not-found --wait --timeout 2m >&2
 # Kept by helm: the test's pod, hooks that failed, the secrets that must survive an upgrade gone wrong, the volumes of a StatefulSet.
 k delete pod,job,secret,configmap,persistentvolumeclaim -l "app.kubernetes.io/instance=$RELEASE" --ignore-not-found --wait=true >&2
-if kubectl --context "$context" get namespace -l "$made_here_label" -o name | grep -qx "namespace/$NAMESPACE"; then
+if kubectl --context "$context" get namespace -l "$made_here_label" -o name | grep -x "namespace/$NAMESPACE" >/dev/null; then
   kubectl --context "$context" delete namespace "$NAMESPACE" --wait=true >&2
 fi
 note "removed"
